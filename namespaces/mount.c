@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See mount.h. */
+#include "namespaces/mount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "runtime/base/err.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/path_at.h"
+#include "runtime/base/str.h"
+
+/* strndup_user() in fsconfig(2) takes at most this many bytes of a value. */
+#define FSCONFIG_VALUE_MAX 255
+
+static const struct {
+	uint32_t flag;
+	const char *set, *clear;
+	unsigned long ms;
+} sb_flags[] = {
+	{ MOUNT_SB_SYNC, "sync", "async", MS_SYNCHRONOUS },
+	{ MOUNT_SB_DIRSYNC, "dirsync", NULL, MS_DIRSYNC },
+	{ MOUNT_SB_LAZYTIME, "lazytime", "nolazytime", MS_LAZYTIME },
+	{ MOUNT_SB_MAND, "mand", "nomand", MS_MANDLOCK },
+	{ MOUNT_SB_IVERSION, NULL, NULL, MS_I_VERSION },
+};
+
+static const struct {
+	uint64_t attr;
+	unsigned long ms;
+} legacy_attrs[] = {
+	{ MOUNT_ATTR_RDONLY, MS_RDONLY },	{ MOUNT_ATTR_NOSUID, MS_NOSUID },
+	{ MOUNT_ATTR_NODEV, MS_NODEV },		{ MOUNT_ATTR_NOEXEC, MS_NOEXEC },
+	{ MOUNT_ATTR_NOATIME, MS_NOATIME },	{ MOUNT_ATTR_STRICTATIME, MS_STRICTATIME },
+	{ MOUNT_ATTR_NODIRATIME, MS_NODIRATIME }, { MOUNT_ATTR_NOSYMFOLLOW, 256 /* MS_NOSYMFOLLOW */ },
+};
+
+static int set_attr(int fd, unsigned int flags, uint64_t set, uint64_t clr, uint64_t propagation)
+{
+	struct mount_attr attr = {
+		.attr_set = set,
+		.attr_clr = clr,
+		.propagation = propagation,
+	};
+
+	if (mount_setattr(fd, "", AT_EMPTY_PATH | flags, &attr, sizeof(attr)) < 0)
+		return -errno;
+	return 0;
+}
+
+int mount_attach(int mountfd, int target)
+{
+	if (move_mount(mountfd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return -errno;
+	return 0;
+}
+
+int mount_set_readonly(int mountfd)
+{
+	return set_attr(mountfd, 0, MOUNT_ATTR_RDONLY, 0, 0);
+}
+
+int mount_isolate(unsigned long flag)
+{
+	if (mount(NULL, "/", NULL, flag | MS_REC, NULL) < 0)
+		return ERR(-errno, "cannot change the propagation of the host's mounts");
+	return 0;
+}
+
+int mount_root_propagation(unsigned long flag)
+{
+	if (mount(NULL, "/", NULL, flag, NULL) < 0)
+		return ERR(-errno, "cannot set rootfsPropagation");
+	return 0;
+}
+
+/* Attributes and propagation of a tree; as few calls as the combination allows. */
+static int tree_attributes(const struct mount_req *m, int tree, bool default_slave)
+{
+	unsigned int rec = m->recursive ? AT_RECURSIVE : 0;
+	uint64_t slave = default_slave && m->n_propagation == 0 ? MS_SLAVE : 0;
+	bool own = m->attr_set != 0 || m->attr_clr != 0;
+	bool tree_wide = m->rattr_set != 0 || m->rattr_clr != 0;
+	int r = 0;
+
+	if (own && !rec) {
+		r = set_attr(tree, 0, m->attr_set, m->attr_clr, slave);
+		slave = 0;
+	} else if (own) {
+		r = set_attr(tree, 0, m->attr_set, m->attr_clr, 0);
+	}
+	if (r == 0 && (tree_wide || slave != 0))
+		r = set_attr(tree, tree_wide ? AT_RECURSIVE : rec, m->rattr_set, m->rattr_clr, slave);
+	for (size_t i = 0; r == 0 && i < m->n_propagation; i++)
+		r = set_attr(tree, m->propagation[i] & MS_REC ? AT_RECURSIVE : 0, 0, 0,
+			     m->propagation[i] & ~(uint64_t)MS_REC);
+	return r;
+}
+
+int mount_open_tree(const struct mount_req *m, int *ret_tree)
+{
+	unsigned int flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (m->recursive ? AT_RECURSIVE : 0);
+	_cleanup_close_ int tree = open_tree(AT_FDCWD, m->source, flags);
+	int r;
+
+	if (tree < 0)
+		return ERR(-errno, "cannot mount \"%s\" at \"%s\"", m->source, m->target);
+	r = tree_attributes(m, tree, true);
+	if (r < 0)
+		return ERR(r, "cannot set the options of the mount \"%s\" at \"%s\"", m->source, m->target);
+	*ret_tree = take_fd(&tree);
+	return 0;
+}
+
+/*
+ * The kernel explains a refused option in the file system context's own log
+ * ("e tmpfs: Bad value for 'size'"): worth more than "Invalid argument".
+ */
+static int context_error(int fsfd, int code, const char *fstype, const char *target)
+{
+	char line[512];
+	ssize_t n = read(fsfd, line, sizeof(line) - 1);
+
+	if (n <= 2)
+		return ERR(code, "cannot mount %s at \"%s\"", fstype, target);
+	line[n] = '\0';
+	line[strcspn(line, "\n")] = '\0';
+	return ERR(code, "cannot mount %s at \"%s\": %s", fstype, target, line + 2);
+}
+
+static int context_option(int fsfd, const char *word)
+{
+	const char *eq = strchr(word, '=');
+	char key[128];
+
+	if (eq == NULL)
+		return fsconfig(fsfd, FSCONFIG_SET_FLAG, word, NULL, 0);
+	if ((size_t)(eq - word) >= sizeof(key)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(key, word, (size_t)(eq - word));
+	key[eq - word] = '\0';
+	return fsconfig(fsfd, FSCONFIG_SET_STRING, key, eq + 1, 0);
+}
+
+static int context_sb_flags(int fsfd, const struct mount_req *m)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(sb_flags); i++) {
+		const char *word = NULL;
+
+		if (m->sb_set & sb_flags[i].flag)
+			word = sb_flags[i].set;
+		else if (m->remount && (m->sb_clr & sb_flags[i].flag))
+			word = sb_flags[i].clear;
+		if (word != NULL && fsconfig(fsfd, FSCONFIG_SET_FLAG, word, NULL, 0) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int mount_new(const char *fstype, const char *source, const char *const *data, size_t n_data, unsigned int attrs,
+	      int *ret_fd)
+{
+	_cleanup_close_ int fsfd = fsopen(fstype, FSOPEN_CLOEXEC);
+
+	if (fsfd < 0)
+		return -errno;
+	if (source != NULL && fsconfig(fsfd, FSCONFIG_SET_STRING, "source", source, 0) < 0)
+		return -errno;
+	for (size_t i = 0; i < n_data; i++)
+		if (context_option(fsfd, data[i]) < 0)
+			return -errno;
+	if (fsconfig(fsfd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -errno;
+	*ret_fd = fsmount(fsfd, FSMOUNT_CLOEXEC, attrs);
+	return *ret_fd < 0 ? -errno : 0;
+}
+
+/* The detached mount of a file system; with the kernel's own words when it refuses. */
+static int fs_mount(const struct mount_req *m, const char *fstype, unsigned int attrs, int *ret_fd)
+{
+	_cleanup_close_ int fsfd = fsopen(fstype, FSOPEN_CLOEXEC);
+
+	if (fsfd < 0)
+		return ERR(-errno, "cannot mount %s at \"%s\"", fstype, m->target);
+	if (m->source != NULL && fsconfig(fsfd, FSCONFIG_SET_STRING, "source", m->source, 0) < 0)
+		return context_error(fsfd, -errno, fstype, m->target);
+	for (size_t i = 0; i < m->n_data; i++)
+		if (context_option(fsfd, m->data[i]) < 0)
+			return context_error(fsfd, -errno, fstype, m->target);
+	if (context_sb_flags(fsfd, m) < 0)
+		return context_error(fsfd, -errno, fstype, m->target);
+	if (fsconfig(fsfd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return context_error(fsfd, -errno, fstype, m->target);
+	*ret_fd = fsmount(fsfd, FSMOUNT_CLOEXEC, attrs);
+	if (*ret_fd < 0)
+		return ERR(-errno, "cannot mount %s at \"%s\"", fstype, m->target);
+	return 0;
+}
+
+/*
+ * mount(2) onto ".", after fchdir to the target's fd: still no path of the image. Only for what the new API
+ * cannot say: iversion, and values past fsconfig's limit (overlay's lowerdir).
+ */
+static bool needs_legacy(const struct mount_req *m)
+{
+	if (m->sb_set & MOUNT_SB_IVERSION)
+		return true;
+	for (size_t i = 0; i < m->n_data; i++) {
+		const char *eq = strchr(m->data[i], '=');
+
+		if (eq != NULL && strlen(eq + 1) > FSCONFIG_VALUE_MAX)
+			return true;
+	}
+	return false;
+}
+
+static int legacy_mount(const struct mount_req *m, int target)
+{
+	_cleanup_buf_ struct buf data = BUF_NULL;
+	unsigned long flags = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(legacy_attrs); i++)
+		if (m->attr_set & legacy_attrs[i].attr)
+			flags |= legacy_attrs[i].ms;
+	for (size_t i = 0; i < ARRAY_SIZE(sb_flags); i++)
+		if (m->sb_set & sb_flags[i].flag)
+			flags |= sb_flags[i].ms;
+	for (size_t i = 0; i < m->n_data; i++)
+		buf_printf(&data, "%s%s", i > 0 ? "," : "", m->data[i]);
+	if (data.failed)
+		return ERR_NOMEM();
+	if (fchdir(target) < 0 || mount(m->source != NULL ? m->source : "none", ".", m->fstype, flags, data.data) < 0)
+		r = ERR(-errno, "cannot mount %s at \"%s\"", m->fstype, m->target);
+	if (chdir("/") < 0 && r == 0)
+		r = ERR(-errno, "cannot return to \"/\"");
+	return r;
+}
+
+/* proc and sysfs only on a real directory: a symlink there was CVE-2023-27561. */
+static int fs_target(const struct mount_context *c, const struct mount_req *m, int *ret_fd)
+{
+	bool strict = str_eq(m->fstype, "proc") || str_eq(m->fstype, "sysfs");
+	int r;
+
+	if (strict) {
+		r = path_open(c->root, m->target, O_PATH | O_NOFOLLOW | O_DIRECTORY, ret_fd);
+		if (r == -ENOTDIR || r == -ELOOP)
+			return ERR_PLAIN(-ENOTDIR, "cannot mount %s at \"%s\": it is not a real directory in the root file system",
+					 m->fstype, m->target);
+		if (r == 0)
+			return 0;
+	}
+	r = path_mkdirs(c->root, m->target, 0755, ret_fd);
+	if (r < 0)
+		return ERR(r, "cannot make the mount point \"%s\"", m->target);
+	return 0;
+}
+
+static int bind_target(const struct mount_context *c, const struct mount_req *m, int tree, int *ret_fd)
+{
+	struct stat st;
+	int r;
+
+	if (fstat(tree, &st) < 0)
+		return ERR(-errno, "cannot look at the source of the mount at \"%s\"", m->target);
+	if (S_ISDIR(st.st_mode))
+		r = path_mkdirs(c->root, m->target, 0755, ret_fd);
+	else
+		r = path_mkfile(c->root, m->target, 0755, 0644, ret_fd);
+	if (r < 0)
+		return ERR(r, "cannot make the mount point \"%s\"", m->target);
+	return 0;
+}
+
+static int attach_at(const struct mount_req *m, int mountfd, int target)
+{
+	int r = mount_attach(mountfd, target);
+
+	if (r < 0)
+		return ERR(r, "cannot mount %s%s%s at \"%s\"", m->bind ? "\"" : "",
+			   m->bind ? m->source : m->fstype, m->bind ? "\"" : "", m->target);
+	return 0;
+}
+
+static int bind_apply(const struct mount_context *c, const struct mount_req *m, int tree)
+{
+	_cleanup_close_ int own = FD_NONE, target = FD_NONE;
+	int r;
+
+	if (tree < 0) {
+		r = mount_open_tree(m, &own);
+		if (r < 0)
+			return r;
+		tree = own;
+	}
+	r = bind_target(c, m, tree, &target);
+	if (r < 0)
+		return r;
+	return attach_at(m, tree, target);
+}
+
+/* remount: of the mount that is at the target; data and superblock flags when there are any. */
+static int remount_apply(const struct mount_context *c, const struct mount_req *m)
+{
+	_cleanup_close_ int target = FD_NONE, fsfd = FD_NONE;
+	int r = path_open(c->root, m->target, O_PATH, &target);
+
+	if (r == 0)
+		r = tree_attributes(m, target, false);
+	if (r < 0)
+		return ERR(r, "cannot remount \"%s\"", m->target);
+	if (m->bind || (m->n_data == 0 && m->sb_set == 0 && m->sb_clr == 0))
+		return 0;
+	fsfd = fspick(target, "", FSPICK_EMPTY_PATH | FSPICK_CLOEXEC);
+	if (fsfd < 0)
+		return ERR(-errno, "cannot remount \"%s\"", m->target);
+	for (size_t i = 0; i < m->n_data; i++)
+		if (context_option(fsfd, m->data[i]) < 0)
+			return context_error(fsfd, -errno, "(remount)", m->target);
+	if (context_sb_flags(fsfd, m) < 0 || fsconfig(fsfd, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0)
+		return context_error(fsfd, -errno, "(remount)", m->target);
+	return 0;
+}
+
+/* A host tree in place of a file system that this user namespace may not mount anew. */
+static int bind_instead(const struct mount_context *c, const struct mount_req *m, const char *host)
+{
+	struct mount_req b = *m;
+	_cleanup_close_ int tree = FD_NONE, target = FD_NONE;
+	int r;
+
+	b.bind = b.recursive = true;
+	b.source = host;
+	tree = open_tree(AT_FDCWD, host, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	if (tree < 0)
+		return ERR(-errno, "cannot mount \"%s\" at \"%s\"", host, m->target);
+	r = tree_attributes(&b, tree, true);
+	if (r < 0)
+		return ERR(r, "cannot set the options of the mount at \"%s\"", m->target);
+	r = fs_target(c, m, &target);
+	if (r < 0)
+		return r;
+	return attach_at(&b, tree, target);
+}
+
+/*
+ * type cgroup (or cgroup2): a mount of the v2 tree. Without a cgroup namespace of its own the container
+ * would see, and as root write, the host's whole tree (CVE-2023-25809): it gets its own cgroup's directory, bound.
+ */
+static int cgroup_apply(const struct mount_context *c, const struct mount_req *m)
+{
+	struct mount_req v2 = *m;
+	_cleanup_close_ int mountfd = FD_NONE, target = FD_NONE;
+	int r;
+
+	v2.fstype = "cgroup2";
+	if (!c->cgroup_ns && c->cgroup_dir != NULL)
+		return bind_instead(c, &v2, c->cgroup_dir);
+	r = fs_mount(&v2, "cgroup2", (unsigned int)m->attr_set, &mountfd);
+	if (r < 0)
+		return r;
+	r = fs_target(c, &v2, &target);
+	if (r < 0)
+		return r;
+	return attach_at(&v2, mountfd, target);
+}
+
+static int fs_apply(const struct mount_context *c, const struct mount_req *m, int *ret_late_ro)
+{
+	_cleanup_close_ int mountfd = FD_NONE, target = FD_NONE;
+	bool late_ro = str_eq(m->fstype, "tmpfs") && (m->attr_set & MOUNT_ATTR_RDONLY);
+	uint64_t attrs = late_ro ? m->attr_set & ~(uint64_t)MOUNT_ATTR_RDONLY : m->attr_set;
+	int r;
+
+	if (needs_legacy(m)) {
+		r = fs_target(c, m, &target);
+		return r < 0 ? r : legacy_mount(m, target);
+	}
+	r = fs_mount(m, m->fstype, (unsigned int)attrs, &mountfd);
+	if (r == -EPERM && c->user_ns && str_eq(m->fstype, "sysfs")) {
+		/* sysfs wants the network namespace to belong to this user namespace. */
+		return bind_instead(c, m, "/sys");
+	}
+	if (r < 0)
+		return r;
+	if (m->n_propagation > 0 || m->rattr_set != 0 || m->rattr_clr != 0) {
+		struct mount_req rest = *m;
+
+		rest.attr_set = rest.attr_clr = 0;
+		r = tree_attributes(&rest, mountfd, false);
+		if (r < 0)
+			return ERR(r, "cannot set the options of the mount at \"%s\"", m->target);
+	}
+	r = fs_target(c, m, &target);
+	if (r == 0)
+		r = attach_at(m, mountfd, target);
+	if (r == 0 && late_ro)
+		*ret_late_ro = take_fd(&mountfd);
+	return r;
+}
+
+int mount_apply(const struct mount_context *c, const struct mount_req *m, int tree, int *ret_late_ro)
+{
+	*ret_late_ro = FD_NONE;
+	if (m->remount)
+		return remount_apply(c, m);
+	if (m->bind)
+		return bind_apply(c, m, tree);
+	if (str_eq(m->fstype, "cgroup") || str_eq(m->fstype, "cgroup2"))
+		return cgroup_apply(c, m);
+	return fs_apply(c, m, ret_late_ro);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Mounts, fd to fd: fsopen/open_tree make a detached mount, the resolver gives the
+ * target's fd, move_mount joins them. No path of the image is ever resolved by mount(2).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "namespaces/mount_options.h"
+
+/*
+ * Clones the source of a bind mount as a detached tree with its attributes and
+ * propagation set. In the runtime's own namespaces: the source is a host path. A tree
+ * without a propagation word is a slave of the host's mount.
+ */
+int mount_open_tree(const struct mount_req *m, int *ret_tree);
+
+struct mount_context {
+	int root;		/* fd of the container's root mount */
+	const char *cgroup_dir;	/* host path of the container's cgroup, NULL: none */
+	bool cgroup_ns;		/* the container has a cgroup namespace of its own */
+	bool user_ns;
+};
+
+/*
+ * Mounts m in the container's mount namespace. tree: what mount_open_tree() gave for a
+ * bind mount (FD_NONE: opened here, when the caller's privileges did not suffice outside
+ * the user namespace). A read-only tmpfs is mounted writable; *ret_late_ro is then its fd,
+ * for mount_set_readonly() once everything below is there; FD_NONE otherwise.
+ */
+int mount_apply(const struct mount_context *c, const struct mount_req *m, int tree, int *ret_late_ro);
+
+int mount_set_readonly(int mountfd);
+
+/* Makes all mounts of this mount namespace slaves (or private) of the host's. */
+int mount_isolate(unsigned long flag);
+
+/* linux.rootfsPropagation on the root mount. */
+int mount_root_propagation(unsigned long flag);
+
+/* mount fd -> on top of target fd. */
+int mount_attach(int mountfd, int target);
+
+/* A new detached mount of fstype; key/value options are pairs, NULL value: a flag. */
+int mount_new(const char *fstype, const char *source, const char *const *data, size_t n_data, unsigned int attrs,
+	      int *ret_fd);
+
+/*
+ * Root file system. Opens rootfs (host path) as a detached tree, recursive: in the runtime's
+ * namespaces, or, when that is not permitted, by the child.
+ */
+int rootfs_open(const char *rootfs, int *ret_tree);
+/* In the child: attaches the tree over its own path, so that it is a mount that can become "/". */
+int rootfs_attach(const char *rootfs, int tree);
+/* pivot_root(2) into root, old root gone; no_pivot: MS_MOVE + chroot, for a root on ramfs. */
+int rootfs_pivot(int root, bool no_pivot);
+/* Without a mount namespace: chroot(2) only. */
+int rootfs_chroot(int root);
+
+/* linux.maskedPaths and readonlyPaths, before pivot. host_null: /dev/null, checked by mask_open_null(). */
+int mask_open_null(int *ret_fd);
+int mask_paths(int root, int host_null, const char *const *paths, size_t n);
+int readonly_paths(int root, const char *const *paths, size_t n);

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Mount options as words (runtime-spec "mounts", fstab vocabulary) -> struct mount_req. Pure. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct arena;
+
+/* Flags of the superblock; each is the word that fsconfig(2) knows, but the last. */
+enum mount_sb_flag {
+	MOUNT_SB_SYNC = 1 << 0,
+	MOUNT_SB_DIRSYNC = 1 << 1,
+	MOUNT_SB_LAZYTIME = 1 << 2,
+	MOUNT_SB_MAND = 1 << 3,
+	MOUNT_SB_IVERSION = 1 << 4,	/* mount(2) only: the new API has no word for it */
+};
+
+/* One mount of a container: what mount_apply() does. Plain data, printable. */
+struct mount_req {
+	const char *target;	/* path inside the root file system */
+	const char *source;	/* bind: absolute host path; else the name shown in mountinfo (may be NULL) */
+	const char *fstype;	/* NULL for a bind mount */
+	bool bind, recursive, remount;
+	uint64_t attr_set, attr_clr;		/* MOUNT_ATTR_*, the mount itself */
+	uint64_t rattr_set, rattr_clr;		/* MOUNT_ATTR_*, the whole tree (rro…) */
+	uint64_t propagation[4];		/* MS_SHARED…, with MS_REC; in order */
+	size_t n_propagation;
+	uint32_t sb_set, sb_clr;		/* enum mount_sb_flag */
+	const char **data;			/* the file system's own: "mode=755", "newinstance" */
+	size_t n_data;
+};
+
+/*
+ * Reads n option words into *m (bind, recursive, remount, flags, data), the last of
+ * opposite words winning. Words nobody knows become file system data. -ENOTSUP with a
+ * text for words that are known but not built; -ENOMEM.
+ */
+int mount_options_parse(struct arena *a, const char *const *options, size_t n, struct mount_req *m);
+
+/* All words understood, for `features`. */
+const char *mount_option_name(size_t i);	/* NULL past the end */
+
+/* The name of a propagation word's MS_ value; 0 when it is none. */
+unsigned long mount_propagation_flag(const char *word);
+const char *mount_propagation_word(unsigned long flag);
+
+/* "ro,nosuid,nodev" of attributes, for `explain`; in a. */
+const char *mount_attr_text(struct arena *a, const struct mount_req *m);

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Namespaces: which to create, which to join, and the one clone3(2) that makes the
+ * container's first process.
+ *
+ * Theory of operation. The process is a direct child of the runtime, so that it
+ * reparents to the engine when the runtime exits. One clone3 creates all new
+ * namespaces but two: the cgroup namespace (its root would be the runtime's cgroup,
+ * so the child unshares it once it is in its own), and a time namespace with offsets.
+ * Joins of the simple kind are the child's first work.
+ *
+ * A stage process stands between only where the kernel wants one: to join a pid
+ * namespace (setns changes children only), to join a user namespace before creating
+ * others that it must own, to join other namespaces with the host's privileges while
+ * a new user namespace is being made, and to write time offsets before their first
+ * member exists. It shares memory and files with the runtime (vfork-like), makes the
+ * child with CLONE_PARENT and is gone before ns_spawn() returns.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct ns_join {
+	unsigned int flag;	/* CLONE_NEW* */
+	int fd;
+};
+
+struct ns_time_offset {
+	bool present;
+	int64_t secs;
+	uint32_t nanosecs;
+};
+
+struct ns_req {
+	unsigned int create;	/* CLONE_NEW* of the namespaces to make */
+	struct ns_join join[8];
+	size_t n_join;
+	struct ns_time_offset monotonic, boottime;
+};
+
+/* "pid" -> CLONE_NEWPID and back; 0 / NULL for what is none. The eight of runtime-spec. */
+unsigned int ns_flag(const char *type);
+const char *ns_name(unsigned int flag);
+size_t ns_count(void);
+unsigned int ns_flag_at(size_t i);
+
+/* Opens path and checks that it is a namespace of this kind (NS_GET_NSTYPE). */
+int ns_open(const char *path, unsigned int flag, int *ret_fd);
+
+/* Does the namespace fd is the calling process' own? For rules such as "hostname needs its own uts namespace". */
+int ns_is_own(int fd, unsigned int flag, bool *ret_own);
+
+/*
+ * Makes the child, which runs fn(arg) in a copy of this process and never returns.
+ * cgroup_fd: CLONE_INTO_CGROUP, or negative. *ret_pid is the pid in the caller's namespace.
+ */
+int ns_spawn(const struct ns_req *req, int cgroup_fd, int (*fn)(void *arg), void *arg, pid_t *ret_pid, int *ret_pidfd);
+
+/* In the child, first: joins what ns_spawn() left to it, then makes the new cgroup namespace. */
+int ns_enter(const struct ns_req *req);
+
+/*
+ * exec: joins the namespaces flags (bits CLONE_NEW*) of the process behind pidfd. The pid
+ * namespace first and alone, by the parent; the rest in the child by one setns(2).
+ */
+int ns_join_pidfd(int pidfd, unsigned int flags);

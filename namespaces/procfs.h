@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The runtime's own procfs: a private, detached mount that no image can put anything
+ * over (CVE-2019-16884, 2019-19921, 2025-52881). Sysctls and LSM labels are written
+ * through it only, below it, across no mount and no symlink but "self".
+ */
+#pragma once
+
+#include <stddef.h>
+
+/* fsopen("proc"); where that is refused, the host's /proc, verified. Before entering the container's root. */
+int procfs_open(int *ret_proc);
+
+/* key in sysctl's form ("net.ipv4.ip_forward", or with slashes); value as written. */
+int procfs_sysctl(int proc, const char *key, const char *value);
+
+/* AppArmor: profile for the next execve(2). SELinux: label for it. */
+int procfs_apparmor_exec(int proc, const char *profile);
+int procfs_selinux_exec(int proc, const char *label);
+
+/* What the kernel has: is this LSM switched on? */
+int lsm_apparmor_enabled(void);
+int lsm_selinux_enabled(void);

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * struct spec: the typed, constant form of a config.json (OCI runtime-spec 1.3).
+ *
+ * Made by spec_load() or spec_parse(), read by runtime/plan only. Values are
+ * what the file says: types, vocabulary, ranges and the rules between fields
+ * are checked, nothing of the host is. Everything lives in one arena.
+ *
+ * A property of the specification that this version cannot represent is an
+ * error of the parser that names its JSON path, never a silent skip; a property
+ * that the specification does not know is ignored, as it asks.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SPEC_VERSION "1.3.0"
+
+/* A config.json beyond these is refused before or while it is read. */
+#define SPEC_MAX_BYTES ((size_t)8 * 1024 * 1024)
+#define SPEC_MAX_DEPTH 64
+
+struct arena;
+
+struct strv {
+	const char *const *v;	/* n strings, then a NULL; never NULL itself, also when absent */
+	size_t n;
+};
+
+struct spec_kv {
+	const char *key, *value;
+};
+
+struct spec_root {
+	const char *path;	/* as written: absolute or relative to the bundle */
+	bool readonly;
+};
+
+struct spec_rlimit {
+	const char *type;	/* "RLIMIT_NOFILE"…: vocabulary checked, no duplicates */
+	uint64_t soft, hard;
+};
+
+struct spec_user {
+	uint32_t uid, gid;
+	bool has_umask;
+	uint32_t umask;
+	const uint32_t *additional_gids;
+	size_t n_additional_gids;
+};
+
+struct spec_caps {
+	bool present;		/* process.capabilities given at all */
+	/* Names as written ("CAP_KILL"); unknown ones are the caller's to warn about. */
+	struct strv bounding, effective, inheritable, permitted, ambient;
+};
+
+struct spec_scheduler {
+	bool present;
+	const char *policy;	/* SCHED_OTHER FIFO RR BATCH ISO IDLE DEADLINE, with prefix */
+	int32_t nice, priority;
+	struct strv flags;	/* SCHED_FLAG_… */
+	uint64_t runtime, deadline, period;
+};
+
+struct spec_io_priority {
+	bool present;
+	const char *class_;	/* IOPRIO_CLASS_RT BE IDLE */
+	int32_t priority;
+};
+
+struct spec_process {
+	bool terminal;
+	bool has_console_size;
+	uint16_t console_height, console_width;
+	struct spec_user user;
+	struct strv args, env;	/* env entries contain '=' */
+	const char *cwd;	/* absolute */
+	struct spec_caps caps;
+	const struct spec_rlimit *rlimits;
+	size_t n_rlimits;
+	bool no_new_privileges;
+	const char *apparmor_profile;	/* NULL: none */
+	const char *selinux_label;	/* NULL: none */
+	bool has_oom_score_adj;
+	int32_t oom_score_adj;
+	struct spec_scheduler scheduler;
+	struct spec_io_priority io_priority;
+	bool has_exec_cpu_affinity;	/* exec's business only */
+	const char *cpu_affinity_initial, *cpu_affinity_final;	/* lists as "0-3,7"; may be NULL */
+};
+
+struct spec_id_map {
+	uint32_t container_id, host_id, size;
+};
+
+struct spec_mount {
+	const char *destination;	/* absolute (a relative one got its "/") */
+	const char *type;		/* NULL if absent */
+	const char *source;		/* NULL if absent */
+	struct strv options;
+	const struct spec_id_map *uid_map, *gid_map;
+	size_t n_uid_map, n_gid_map;
+};
+
+struct spec_hook {
+	const char *path;		/* absolute */
+	struct strv args, env;
+	bool has_env;
+	uint32_t timeout;		/* seconds, 0: none given */
+};
+
+struct spec_hook_list {
+	const struct spec_hook *v;
+	size_t n;
+};
+
+struct spec_hooks {
+	struct spec_hook_list prestart, create_runtime, create_container, start_container, poststart, poststop;
+};
+
+struct spec_namespace {
+	const char *type;	/* pid network mount ipc uts user cgroup time; no duplicates */
+	const char *path;	/* absolute, NULL: a new one */
+};
+
+struct spec_time_offset {
+	bool present;
+	int64_t secs;
+	uint32_t nanosecs;
+};
+
+struct spec_device {
+	const char *path;	/* absolute */
+	char type;		/* 'c' (also for "u"), 'b', 'p' */
+	int64_t major, minor;	/* 0 for 'p' */
+	bool has_mode;
+	uint32_t mode;
+	bool has_uid, has_gid;
+	uint32_t uid, gid;
+};
+
+struct spec_device_rule {
+	bool allow;
+	char type;		/* 'a', 'c', 'b' */
+	int64_t major, minor;	/* -1: any */
+	bool read, write, mknod;
+};
+
+struct spec_seccomp_arg {
+	uint32_t index;		/* 0…5 */
+	uint64_t value, value_two;
+	const char *op;		/* SCMP_CMP_… */
+};
+
+struct spec_seccomp_rule {
+	struct strv names;
+	const char *action;	/* SCMP_ACT_… */
+	bool has_errno_ret;
+	uint32_t errno_ret;
+	const struct spec_seccomp_arg *args;
+	size_t n_args;
+};
+
+struct spec_seccomp {
+	bool present;
+	const char *default_action;
+	bool has_default_errno_ret;
+	uint32_t default_errno_ret;
+	struct strv architectures;	/* SCMP_ARCH_… */
+	struct strv flags;		/* SECCOMP_FILTER_FLAG_… */
+	const char *listener_path, *listener_metadata;	/* NULL if absent */
+	const struct spec_seccomp_rule *rules;
+	size_t n_rules;
+};
+
+struct spec_linux {
+	const struct spec_namespace *namespaces;
+	size_t n_namespaces;
+	const struct spec_id_map *uid_map, *gid_map;
+	size_t n_uid_map, n_gid_map;
+	struct spec_time_offset monotonic, boottime;
+	const struct spec_device *devices;
+	size_t n_devices;
+	const char *cgroups_path;	/* NULL if absent */
+	/*
+	 * linux.resources: the device rules, and the JSON path of the first other
+	 * limit that is set ("linux.resources.memory.limit"), NULL when there is none.
+	 */
+	const struct spec_device_rule *device_rules;
+	size_t n_device_rules;
+	const char *first_limit;
+	const struct spec_kv *sysctl;
+	size_t n_sysctl;
+	struct spec_seccomp seccomp;
+	const char *rootfs_propagation;	/* NULL, or shared slave private unbindable r… */
+	struct strv masked_paths, readonly_paths;	/* absolute */
+	const char *mount_label;	/* NULL if absent */
+	const char *personality_domain;	/* NULL, "LINUX" or "LINUX32" */
+};
+
+struct spec {
+	struct arena *arena;
+	const char *oci_version;
+	const char *hostname, *domainname;	/* NULL if absent */
+	bool has_root;
+	struct spec_root root;
+	const struct spec_process *process;	/* NULL if absent */
+	const struct spec_mount *mounts;
+	size_t n_mounts;
+	struct spec_hooks hooks;
+	const struct spec_kv *annotations;
+	size_t n_annotations;
+	struct spec_linux linux_;	/* "linux" is a predefined macro in gnu11 */
+};
+
+/*
+ * Reads dirfd/name (at most SPEC_MAX_BYTES) and parses it. The text read goes to
+ * ret_text and ret_len (malloc'ed, the caller's) when ret_text is not NULL, so that a
+ * private copy can be kept without a second read.
+ * Errors: -ENOENT and others of open(2); -EFBIG; -EINVAL with a text as
+ * `config.json: linux.namespaces[2].path: must be a string, not a number`.
+ */
+int spec_load(int dirfd, const char *name, struct spec **ret_spec, char **ret_text, size_t *ret_len);
+
+/* The same from memory; name is used in error texts only. */
+int spec_parse(const char *name, const char *text, size_t len, struct spec **ret_spec);
+
+/*
+ * Parses a process object alone (exec --process, runtime-spec "process").
+ * *ret_spec has only arena and process set.
+ */
+int spec_parse_process(const char *name, const char *text, size_t len, struct spec **ret_spec);
+
+void spec_free(struct spec *s);
+void spec_freep(struct spec **s);
+#define _cleanup_spec_ __attribute__((cleanup(spec_freep)))
+
+/* The value of an annotation, NULL if absent. */
+const char *spec_annotation(const struct spec *s, const char *key);

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How the parser's files hang together. Private to oci/spec_*.c.
+ *
+ *   spec_parse.c             the document: root, mounts, hooks, annotations; the public functions
+ *   spec_parse_process.c     process
+ *   spec_parse_linux.c       linux
+ *   spec_parse_resources.c   linux.resources
+ *   spec_parse_seccomp.c     linux.seccomp
+ *   spec_check.c             rules between objects, on the finished struct spec
+ *   spec_read.c              the machinery under them
+ */
+#pragma once
+
+#include "oci/spec_read.h"
+
+extern const struct shape spec_shape_process;	/* struct spec_process */
+extern const struct shape spec_shape_linux;	/* struct spec_linux */
+extern const struct shape spec_shape_resources;	/* struct spec_linux: its device rules and first_limit */
+extern const struct shape spec_shape_seccomp;	/* struct spec_seccomp */
+extern const struct shape spec_shape_id_map;	/* struct spec_id_map */
+
+/* prefix: the JSON path before the process' properties, "process." or "". */
+int spec_check_process(const struct spec_reader *r, const struct spec_process *p, const char *prefix);
+int spec_check(const struct spec_reader *r, const struct spec *s);

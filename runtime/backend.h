@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a way of isolating must offer. Commands and lifecycle know this interface only.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "namespaces/process.h"
+#include "runtime/plan.h"
+#include "runtime/state.h"
+
+/* One container in the hands of one command. */
+struct instance {
+	struct container *c;
+	const struct plan *plan;	/* during create and run only */
+	int sync;			/* to the waiting init, while this process is its creator */
+	int pidfd;			/* FD_NONE when not known */
+	pid_t pid;
+	int cgroup;			/* fd of its cgroup, FD_NONE */
+	bool hooks_began;		/* create-phase hooks ran: a failure has to run poststop */
+};
+
+#define INSTANCE_NULL { .sync = FD_NONE, .pidfd = FD_NONE, .cgroup = FD_NONE }
+
+struct launch {
+	int console;			/* unix socket that gets the terminal's master, FD_NONE */
+	bool waits_for_start;		/* create: init waits on STATE_SOCKET; run: on our sync socket */
+};
+
+struct exec_launch {
+	const struct process_req *process;
+	int console;
+	const char *cgroup;		/* sub-cgroup of the container's, NULL: its own */
+};
+
+struct backend_ops {
+	const char *name;
+	/* What this host cannot do of the plan. No side effects; `explain` uses it too. */
+	int (*check)(const struct plan *p);
+	/*
+	 * Makes everything up to the point where only the user's process is missing;
+	 * runs prestart, createRuntime and createContainer hooks. On failure the caller calls destroy.
+	 */
+	int (*create)(struct instance *i, const struct launch *l);
+	/* The waiting init may outlive us now. */
+	int (*commit)(struct instance *i);
+	/* startContainer hooks and the user's process; returns when it has really been executed, or why not. */
+	int (*start)(struct instance *i);
+	int (*exec)(struct instance *i, const struct exec_launch *l, pid_t *ret_pid, int *ret_pidfd, int *ret_sync);
+	/* Waits until an exec's process has really been executed. */
+	int (*exec_done)(int sync);
+	int (*signal)(struct instance *i, int sig, bool all);
+	int (*set_paused)(struct instance *i, bool paused);
+	int (*paused)(struct instance *i, bool *ret_paused);
+	/* Processes of the container as the host sees them; malloc'ed. */
+	int (*pids)(struct instance *i, pid_t **ret_pids, size_t *ret_n);
+	/* Kills what runs and removes what was made, half-made included. Idempotent. */
+	int (*destroy)(struct instance *i);
+};
+
+/* By the name in the state's "isolation". NULL: no such. */
+const struct backend_ops *backend_find(const char *name);
+extern const struct backend_ops backend_container;
+
+void instance_deinit(struct instance *i);
+#define _cleanup_instance_ __attribute__((cleanup(instance_deinit)))

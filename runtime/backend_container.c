@@ -1,0 +1,655 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The container back end: composes namespaces/, cgroups/ and seccomp/ into a container. See backend.h. */
+#include "runtime/backend.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "namespaces/mount.h"
+#include "namespaces/procfs.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/log.h"
+#include "runtime/base/proc.h"
+#include "runtime/base/str.h"
+#include "runtime/base/sync.h"
+#include "runtime/child.h"
+#include "runtime/hooks.h"
+
+/* How long killed processes may take to be gone: kernel work only, so an upper bound for a loaded host. */
+#define EMPTY_TIMEOUT_MS 30000
+
+/* What create prepares for the child; the child inherits it, the runtime closes it. */
+struct build {
+	struct instance *i;
+	struct cgroup_host host;
+	struct ns_req ns;
+	struct child_init child;
+	struct seccomp_program seccomp;
+	int *trees;
+	int waiting;		/* fd of the locked file STATE_WAITING */
+	char *cgroup_dir;
+};
+
+static void build_deinit(struct build *b)
+{
+	for (size_t i = 0; b->trees != NULL && i < b->i->plan->n_mounts; i++)
+		fd_close(&b->trees[i]);
+	free(b->trees);
+	for (size_t i = 0; i < b->ns.n_join; i++)
+		fd_close(&b->ns.join[i].fd);
+	fd_close(&b->child.rootfs);
+	fd_close(&b->child.listen);
+	fd_close(&b->child.watch);
+	fd_close(&b->child.socket_file);
+	fd_close(&b->child.p.proc);
+	fd_close(&b->child.p.sync);
+	fd_close(&b->waiting);
+	seccomp_program_deinit(&b->seccomp);
+	free(b->cgroup_dir);
+}
+#define _cleanup_build_ __attribute__((cleanup(build_deinit)))
+
+static int container_check(const struct plan *p)
+{
+	struct cgroup_host host;
+	int r;
+
+	if (p->cgroup_manager == CGROUP_MANAGER_SYSTEMD)
+		return ERR_HINT(ERR_PLAIN(-ENOTSUP, "the systemd cgroup manager is not built yet"),
+				"--cgroup-manager=cgroupfs or disabled work");
+	if (p->cgroup_path == NULL)
+		return 0;
+	r = cgroup_host_probe(&host);
+	if (r < 0)
+		return r;
+	if (host.mode == CGROUP_NONE)
+		return ERR_HINT(ERR_PLAIN(-ENOENT, "no cgroup2 file system is mounted on this host"),
+				"mount one at /sys/fs/cgroup, or run with --cgroup-manager=disabled");
+	return 0;
+}
+
+static int open_namespaces(struct build *b)
+{
+	const struct plan *p = b->i->plan;
+
+	b->ns.monotonic = p->monotonic;
+	b->ns.boottime = p->boottime;
+	for (size_t i = 0; i < p->n_ns; i++) {
+		struct ns_join *j = &b->ns.join[b->ns.n_join];
+		int r;
+
+		if (p->ns[i].path == NULL) {
+			b->ns.create |= p->ns[i].flag;
+			continue;
+		}
+		r = ns_open(p->ns[i].path, p->ns[i].flag, &j->fd);
+		if (r < 0)
+			return r;
+		j->flag = p->ns[i].flag;
+		b->ns.n_join++;
+	}
+	return 0;
+}
+
+/*
+ * Sources of bind mounts are host paths, opened with the host's view and privileges. Without the privilege
+ * (rootless) the child does it, in its user namespace.
+ */
+static int open_trees(struct build *b)
+{
+	const struct plan *p = b->i->plan;
+	int r;
+
+	b->trees = calloc(p->n_mounts + 1, sizeof(*b->trees));
+	if (b->trees == NULL)
+		return ERR_NOMEM();
+	for (size_t i = 0; i < p->n_mounts; i++)
+		b->trees[i] = FD_NONE;
+	b->child.trees = b->trees;
+	if (!plan_has_ns(p, CLONE_NEWNS))
+		return 0;
+	r = rootfs_open(p->rootfs, &b->child.rootfs);
+	if (r == -EPERM)
+		return 0;
+	for (size_t i = 0; r == 0 && i < p->n_mounts; i++)
+		if (p->mounts[i].bind && !p->mounts[i].remount)
+			r = mount_open_tree(&p->mounts[i], &b->trees[i]);
+	return r;
+}
+
+static int make_cgroup(struct build *b)
+{
+	const struct plan *p = b->i->plan;
+	struct state *s = &b->i->c->state;
+	int r;
+
+	if (p->cgroup_path == NULL)
+		return 0;
+	r = cgroup_host_probe(&b->host);
+	if (r == 0)
+		r = cgroup_create(&b->host, p->cgroup_path, &b->i->cgroup, &s->cgroup_created_from);
+	if (r < 0)
+		return r;
+	s->cgroup_owned = true;
+	b->cgroup_dir = str_printf("%s%s%s", b->host.mount, p->cgroup_path[0] == '/' ? "" : "/", p->cgroup_path);
+	if (b->cgroup_dir == NULL)
+		return ERR_NOMEM();
+	b->child.cgroup_dir = b->cgroup_dir;
+	return cgroup_devices_apply(b->i->cgroup, p->device_rules, p->n_device_rules);
+}
+
+static int compile_filter(struct build *b)
+{
+	size_t unknown = 0;
+	int r;
+
+	if (!b->i->plan->has_seccomp)
+		return 0;
+	r = seccomp_compile(&b->i->plan->seccomp, &b->seccomp, &unknown);
+	if (r < 0)
+		return r;
+	if (b->seccomp.uses_notify)
+		return ERR_PLAIN(-ENOTSUP, "config.json: linux.seccomp: SCMP_ACT_NOTIFY needs a listenerPath");
+	log_debug("seccomp: %zu system call names are unknown here", unknown);
+	r = seccomp_program_save(b->i->c->dir, STATE_SECCOMP, &b->seccomp);
+	if (r < 0)
+		return ERR(r, "cannot keep the seccomp filter for exec");
+	b->child.p.seccomp = &b->seccomp;
+	return 0;
+}
+
+/* The kernel frees this lock when the init executes the user's process or dies: state's truth. */
+static int lock_waiting(struct build *b)
+{
+	b->waiting = openat(b->i->c->dir, STATE_WAITING, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (b->waiting < 0 || flock(b->waiting, LOCK_EX | LOCK_NB) < 0)
+		return ERR(-errno, "cannot lock \"%s\" in the state directory", STATE_WAITING);
+	return 0;
+}
+
+static void socket_address(int dir, struct sockaddr_un *a)
+{
+	/* By the directory's fd: sun_path holds 107 bytes, a state directory's path may have more. */
+	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	snprintf(a->sun_path, sizeof(a->sun_path), "/proc/self/fd/%d/%s", dir, STATE_SOCKET);
+}
+
+static int listen_for_start(struct build *b)
+{
+	struct child_init *c = &b->child;
+	struct sockaddr_un a;
+	char dir[64];
+
+	socket_address(b->i->c->dir, &a);
+	c->listen = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (c->listen < 0 || bind(c->listen, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(c->listen, 1) < 0)
+		return ERR(-errno, "cannot make the start socket");
+	c->socket_file = openat(b->i->c->dir, STATE_SOCKET, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (c->socket_file < 0)
+		return ERR(-errno, "cannot open the start socket");
+	snprintf(dir, sizeof(dir), "/proc/self/fd/%d", b->i->c->dir);
+	c->watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (c->watch >= 0 && inotify_add_watch(c->watch, dir, IN_DELETE | IN_DELETE_SELF | IN_ONLYDIR) < 0)
+		fd_close(&c->watch);
+	return 0;
+}
+
+static bool needs_procfs(const struct plan *p)
+{
+	return p->n_sysctl > 0 || (p->has_process && (p->process.apparmor != NULL || p->process.selinux != NULL));
+}
+
+static int prepare(struct build *b, const struct launch *l)
+{
+	const struct plan *p = b->i->plan;
+	int r = open_namespaces(b);
+
+	if (r == 0)
+		r = open_trees(b);
+	if (r == 0)
+		r = compile_filter(b);
+	if (r == 0 && needs_procfs(p))
+		r = procfs_open(&b->child.p.proc);
+	if (r == 0)
+		r = make_cgroup(b);
+	if (r == 0)
+		r = lock_waiting(b);
+	if (r == 0 && l->waits_for_start)
+		r = listen_for_start(b);
+	return r;
+}
+
+static int spawn(struct build *b, const struct launch *l)
+{
+	struct instance *i = b->i;
+	struct child_init *c = &b->child;
+	struct process_req process = i->plan->process;
+	int pair[2], r = sync_pair(pair);
+
+	if (r < 0)
+		return r;
+	i->sync = c->p.sync_parent = pair[0];
+	c->p.sync = pair[1];
+	c->p.req = &process;
+	c->p.console = l->console;
+	c->plan = i->plan;
+	c->state = &i->c->state;
+	c->ns = &b->ns;
+	c->state_dir = i->c->dir;
+	r = ns_spawn(&b->ns, i->cgroup, child_init_main, c, &i->pid, &i->pidfd);
+	fd_close(&c->p.sync);
+	if (r < 0)
+		return r;
+	i->c->state.pid = i->pid;
+	return proc_start_time(i->pid, &i->c->state.start_time) < 0 ?
+		       sync_expect(i->sync, SYNC_READY, "the container's first process") : 0;
+}
+
+static int run_hooks(struct instance *i)
+{
+	const struct plan *p = i->plan;
+	int r;
+
+	i->hooks_began = true;
+	r = hooks_run(HOOK_PRESTART, &p->hooks[HOOK_PRESTART], &i->c->state, STATUS_CREATING, i->pid);
+	if (r == 0)
+		r = hooks_run(HOOK_CREATE_RUNTIME, &p->hooks[HOOK_CREATE_RUNTIME], &i->c->state, STATUS_CREATING, i->pid);
+	if (r == 0 && sync_send(i->sync, SYNC_HOOKS_DONE) < 0)
+		r = ERR_PLAIN(-EPIPE, "the container's first process ended during the hooks");
+	return r;
+}
+
+/* Answers the child until it is ready. */
+static int serve(struct instance *i)
+{
+	const struct plan *p = i->plan;
+	struct sync_msg m;
+	int r;
+
+	for (;;) {
+		r = sync_recv(i->sync, &m);
+		if (r < 0)
+			return r;
+		switch (m.stage) {
+		case SYNC_READY:
+			return 0;
+		case SYNC_NEED_MAPS:
+			r = userns_write_maps(i->pid, &p->userns);
+			if (r == 0)
+				r = sync_send(i->sync, SYNC_MAPS_DONE);
+			break;
+		case SYNC_NEED_HOOKS:
+			r = run_hooks(i);
+			break;
+		default:
+			return ERR_PLAIN(-EPIPE, "the container's first process ended unexpectedly");
+		}
+		if (r < 0)
+			return r;
+	}
+}
+
+/* What has to be set from outside: the child may lack the right in its user namespace. */
+static int set_from_outside(const struct process_req *p, pid_t pid, bool user_ns)
+{
+	int r = 0;
+
+	if (p->has_oom_score_adj)
+		r = process_oom_score(pid, p->oom_score_adj);
+	if (r == 0 && user_ns)
+		r = process_raise_rlimits(pid, p->rlimits, p->n_rlimits);
+	return r;
+}
+
+static int container_create(struct instance *i, const struct launch *l)
+{
+	_cleanup_build_ struct build b = {
+		.i = i,
+		.waiting = FD_NONE,
+		.child = {
+			.p = { .sync = FD_NONE, .sync_parent = FD_NONE, .console = FD_NONE, .proc = FD_NONE, .pts = FD_NONE },
+			.rootfs = FD_NONE,
+			.state_dir = FD_NONE,
+			.listen = FD_NONE,
+			.watch = FD_NONE,
+			.socket_file = FD_NONE,
+		},
+	};
+	int r = container_check(i->plan);
+
+	if (r == 0)
+		r = prepare(&b, l);
+	if (r == 0)
+		r = spawn(&b, l);
+	if (r == 0)
+		r = serve(i);
+	if (r == 0 && i->plan->has_process)
+		r = set_from_outside(&i->plan->process, i->pid, plan_has_ns(i->plan, CLONE_NEWUSER));
+	return r;
+}
+
+static int container_commit(struct instance *i)
+{
+	int r = sync_send(i->sync, SYNC_COMMIT);
+
+	fd_close(&i->sync);
+	return r < 0 ? ERR(r, "the container's first process is gone") : 0;
+}
+
+static int connect_init(struct instance *i)
+{
+	struct sockaddr_un a;
+
+	socket_address(i->c->dir, &a);
+	i->sync = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (i->sync < 0 || connect(i->sync, (struct sockaddr *)&a, sizeof(a)) < 0)
+		return ERR(-errno, "cannot reach the waiting process of container \"%s\"", i->c->id);
+	return 0;
+}
+
+static int wait_executed(int sync)
+{
+	struct sync_msg m;
+	int r = sync_recv(sync, &m);
+
+	if (r < 0)
+		return r;
+	/* The socket is close-on-exec: end of file is the kernel's word that execve succeeded (or that it was killed). */
+	return m.stage == SYNC_EOF ? 0 : ERR_PLAIN(-EPROTO, "unexpected message from the container's process");
+}
+
+static int container_start(struct instance *i)
+{
+	int r = i->sync < 0 ? connect_init(i) : 0;
+
+	if (r == 0 && sync_send(i->sync, SYNC_START) < 0)
+		r = ERR_PLAIN(-EPIPE, "the waiting process of container \"%s\" is gone", i->c->id);
+	if (r == 0)
+		r = wait_executed(i->sync);
+	fd_close(&i->sync);
+	if (r == 0)
+		unlinkat(i->c->dir, STATE_SOCKET, 0);
+	return r;
+}
+
+static int open_cgroup(struct instance *i, const char *sub, int *ret_fd)
+{
+	const struct state *s = &i->c->state;
+	struct cgroup_host host;
+	_cleanup_free_ char *path = NULL;
+	int r;
+
+	*ret_fd = FD_NONE;
+	if (s->cgroup_path == NULL || !s->cgroup_owned)
+		return 0;
+	r = cgroup_host_probe(&host);
+	if (r < 0)
+		return r;
+	path = str_printf("%s/%s", s->cgroup_path, sub != NULL ? sub : "");
+	if (path == NULL)
+		return ERR_NOMEM();
+	return cgroup_open(&host, path, ret_fd);
+}
+
+static int use_cgroup(struct instance *i)
+{
+	int r = i->cgroup < 0 ? open_cgroup(i, NULL, &i->cgroup) : 0;
+
+	if (r < 0)
+		return r;
+	return i->cgroup < 0 ? ERR_PLAIN(-ENOTSUP, "container \"%s\" has no cgroup", i->c->id) : 0;
+}
+
+static int use_pidfd(struct instance *i)
+{
+	int r = i->pidfd < 0 ? proc_pidfd(i->c->state.pid, i->c->state.start_time, &i->pidfd) : 0;
+
+	/* The words that containerd's shim and CRI-O look for. */
+	return r < 0 ? ERR_PLAIN(-ESRCH, "container \"%s\": container not running: no such process", i->c->id) : 0;
+}
+
+/*
+ * exec. The pid namespace is joined by this process, for its children; all others by the child in one
+ * setns(2). No stage process: this runtime makes no other children afterwards.
+ */
+static int exec_spawn(struct instance *i, struct child_exec *c, const struct exec_launch *l, pid_t *ret_pid,
+		      int *ret_pidfd)
+{
+	_cleanup_close_ int cgroup = FD_NONE;
+	const struct ns_req none = { 0 };
+	unsigned int flags = i->c->state.ns_flags;
+	int r = open_cgroup(i, l->cgroup, &cgroup);
+
+	if (r < 0)
+		return ERR_CONTEXT(r, "cannot enter the cgroup of container \"%s\"", i->c->id);
+	if (flags & CLONE_NEWPID) {
+		r = ns_join_pidfd(i->pidfd, CLONE_NEWPID);
+		if (r < 0)
+			return r;
+	}
+	c->pidfd = i->pidfd;
+	c->ns_flags = flags & ~(unsigned int)CLONE_NEWPID;
+	c->user_ns = (flags & CLONE_NEWUSER) != 0;
+	c->chroot = flags & CLONE_NEWNS ? NULL : i->c->state.rootfs;
+	c->keyring = i->c->state.new_keyring ? i->c->id : NULL;
+	return ns_spawn(&none, cgroup, child_exec_main, c, ret_pid, ret_pidfd);
+}
+
+static int exec_serve(struct instance *i, const struct process_req *p, int sync, pid_t pid)
+{
+	int r = sync_expect(sync, SYNC_READY, "the new process");
+
+	if (r == 0)
+		r = set_from_outside(p, pid, (i->c->state.ns_flags & CLONE_NEWUSER) != 0);
+	if (r == 0 && sync_send(sync, SYNC_START) < 0)
+		r = ERR_PLAIN(-EPIPE, "the new process ended unexpectedly");
+	return r;
+}
+
+static int read_filter(struct instance *i, struct seccomp_program *prog, struct child_exec *c)
+{
+	int r = seccomp_program_read(i->c->dir, STATE_SECCOMP, prog);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return ERR(r, "cannot read the seccomp filter of container \"%s\"", i->c->id);
+	c->p.seccomp = prog;
+	return 0;
+}
+
+static int container_exec(struct instance *i, const struct exec_launch *l, pid_t *ret_pid, int *ret_pidfd, int *ret_sync)
+{
+	struct process_req process = *l->process;
+	struct seccomp_program filter = { 0 };
+	struct child_exec c = {
+		.p = { .req = &process, .sync = FD_NONE, .sync_parent = FD_NONE, .console = l->console, .proc = FD_NONE,
+		       .pts = FD_NONE },
+	};
+	int pair[2], status, r = use_pidfd(i);
+
+	if (r == 0)
+		r = read_filter(i, &filter, &c);
+	if (r == 0 && (process.apparmor != NULL || process.selinux != NULL))
+		r = procfs_open(&c.p.proc);
+	if (r == 0)
+		r = sync_pair(pair);
+	if (r < 0)
+		goto out;
+	c.p.sync_parent = pair[0];
+	c.p.sync = pair[1];
+	r = exec_spawn(i, &c, l, ret_pid, ret_pidfd);
+	fd_close(&pair[1]);
+	if (r == 0) {
+		r = exec_serve(i, &process, pair[0], *ret_pid);
+		if (r < 0) {
+			/* It ends by itself when our end closes; wait, so that no zombie is left to the caller. */
+			fd_close(&pair[0]);
+			(void)proc_send_signal(*ret_pidfd, SIGKILL);
+			(void)proc_wait(*ret_pidfd, -1, &status);
+		}
+	}
+	*ret_sync = r == 0 ? take_fd(&pair[0]) : FD_NONE;
+	fd_close(&pair[0]);
+out:
+	fd_close(&c.p.proc);
+	seccomp_program_deinit(&filter);
+	return r;
+}
+
+static int container_signal(struct instance *i, int sig, bool all)
+{
+	int r;
+
+	if (all && i->c->state.cgroup_owned) {
+		r = use_cgroup(i);
+		if (r < 0)
+			return r;
+		return sig == SIGKILL ? cgroup_kill(i->cgroup) : cgroup_signal_all(i->cgroup, sig);
+	}
+	r = use_pidfd(i);
+	if (r < 0)
+		return r;
+	r = proc_send_signal(i->pidfd, sig);
+	return r < 0 ? ERR(r, "cannot send signal %d to container \"%s\"", sig, i->c->id) : 0;
+}
+
+static int container_set_paused(struct instance *i, bool paused)
+{
+	int r = use_cgroup(i);
+
+	return r < 0 ? r : cgroup_freeze(i->cgroup, paused, EMPTY_TIMEOUT_MS);
+}
+
+static int container_paused(struct instance *i, bool *ret_paused)
+{
+	int r;
+
+	*ret_paused = false;
+	if (!i->c->has_state || !i->c->state.cgroup_owned)
+		return 0;
+	r = i->cgroup < 0 ? open_cgroup(i, NULL, &i->cgroup) : 0;
+	if (r == -ENOENT) {
+		err_clear();	/* removed from outside: the process tells the rest */
+		return 0;
+	}
+	return r < 0 ? r : cgroup_frozen(i->cgroup, ret_paused);
+}
+
+static int container_pids(struct instance *i, pid_t **ret_pids, size_t *ret_n)
+{
+	int r;
+
+	if (i->c->state.cgroup_owned) {
+		r = use_cgroup(i);
+		return r < 0 ? r : cgroup_pids(i->cgroup, ret_pids, ret_n);
+	}
+	/* Without a cgroup only the first process is known. */
+	*ret_pids = calloc(1, sizeof(**ret_pids));
+	if (*ret_pids == NULL)
+		return ERR_NOMEM();
+	(*ret_pids)[0] = i->c->state.pid;
+	*ret_n = i->c->state.pid > 0 ? 1 : 0;
+	return 0;
+}
+
+/* SIGKILL to the init; as our child it is reaped here, otherwise its end is awaited. */
+static int end_init(struct instance *i)
+{
+	int status, r;
+
+	if (i->pidfd < 0 && proc_pidfd(i->c->state.pid, i->c->state.start_time, &i->pidfd) < 0)
+		return 0;
+	r = proc_send_signal(i->pidfd, SIGKILL);
+	if (r < 0 && r != -ESRCH)
+		return ERR(r, "cannot kill container \"%s\"", i->c->id);
+	return proc_await_end(i->pidfd, EMPTY_TIMEOUT_MS, &status) == -ETIMEDOUT ?
+		       ERR_PLAIN(-ETIMEDOUT, "container \"%s\" does not end", i->c->id) : 0;
+}
+
+static int end_cgroup(struct instance *i, const struct cgroup_host *host)
+{
+	const struct state *s = &i->c->state;
+	int r = 0;
+
+	if (i->cgroup < 0) {
+		r = cgroup_open(host, s->cgroup_path, &i->cgroup);
+		if (r == -ENOENT) {
+			err_clear();
+			return 0;
+		}
+	}
+	if (r == 0 && s->cgroup_owned)
+		r = cgroup_kill(i->cgroup);
+	if (r == 0 && s->cgroup_owned)
+		r = cgroup_wait_empty(i->cgroup, EMPTY_TIMEOUT_MS);
+	fd_close(&i->cgroup);
+	if (r == 0)
+		r = cgroup_remove(host, s->cgroup_path, s->cgroup_created_from);
+	/* A cgroup that a refused create did not make is not ours to empty. */
+	if (r == -EBUSY && !s->cgroup_owned) {
+		err_clear();
+		return 0;
+	}
+	return r;
+}
+
+static int container_destroy(struct instance *i)
+{
+	const struct state *s = &i->c->state;
+	struct cgroup_host host;
+	int r = 0;
+
+	fd_close(&i->sync);	/* a waiting init of ours ends by this alone */
+	if (s->pid > 0)
+		r = end_init(i);
+	if (r < 0 || s->cgroup_path == NULL)
+		return r;
+	r = cgroup_host_probe(&host);
+	if (r < 0 || host.mode == CGROUP_NONE)
+		return r;
+	return end_cgroup(i, &host);
+}
+
+const struct backend_ops backend_container = {
+	.name = "container",
+	.check = container_check,
+	.create = container_create,
+	.commit = container_commit,
+	.start = container_start,
+	.exec = container_exec,
+	.exec_done = wait_executed,
+	.signal = container_signal,
+	.set_paused = container_set_paused,
+	.paused = container_paused,
+	.pids = container_pids,
+	.destroy = container_destroy,
+};
+
+const struct backend_ops *backend_find(const char *name)
+{
+	static const struct backend_ops *const all[] = { &backend_container };
+
+	for (size_t k = 0; k < ARRAY_SIZE(all); k++)
+		if (str_eq(all[k]->name, name))
+			return all[k];
+	return NULL;
+}
+
+void instance_deinit(struct instance *i)
+{
+	fd_close(&i->sync);
+	fd_close(&i->pidfd);
+	fd_close(&i->cgroup);
+}

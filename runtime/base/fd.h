@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* File descriptors: ownership by attribute, whole reads and writes. */
+#pragma once
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* What an unset fd holds; any negative value is "none". */
+#define FD_NONE (-EBADF)
+
+void fd_closep(int *fd);
+#define _cleanup_close_ __attribute__((cleanup(fd_closep)))
+
+/* Ownership moves to the caller; the variable becomes FD_NONE. */
+int take_fd(int *fd);
+/* Closes if open; errno survives. The variable becomes FD_NONE. */
+void fd_close(int *fd);
+
+/* Writes all of it, or -errno. No error text. */
+int fd_write_all(int fd, const void *data, size_t len);
+
+/*
+ * Reads to the end of file into a malloc'ed, NUL-terminated buffer, at most max
+ * bytes (-EFBIG beyond). 0 or -errno, no error text.
+ */
+int fd_read_all(int fd, size_t max, char **ret_data, size_t *ret_len);
+
+/* openat(dirfd, path, O_RDONLY) + fd_read_all. */
+int file_read(int dirfd, const char *path, size_t max, char **ret_data, size_t *ret_len);
+
+/*
+ * One write(2) of a short value into an existing kernel file (sysctl, cgroup,
+ * uid_map); flags as for openat, O_WRONLY|O_CLOEXEC are added. 0 or -errno.
+ */
+int file_write_value(int dirfd, const char *path, const char *value);
+
+/*
+ * Replaces dirfd/name atomically: a temporary O_EXCL file beside it, then
+ * rename(2). Readers see the old or the new content, never a part. No fsync:
+ * the state directory is volatile by design (/run), it must survive a killed
+ * process, not a power failure.
+ */
+int file_replace(int dirfd, const char *name, const void *data, size_t len, mode_t mode);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The log: where warnings and the final error go. log_open() is called once by
+ * main.c; before that, text on stderr. Engines parse the JSON form with one
+ * json.Unmarshal of the whole file, so by default it holds errors only.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+
+/* path NULL: stderr. The file is opened O_APPEND. 0 or -errno with a text. */
+int log_open(const char *path, enum log_format format, enum log_level level);
+void log_close(void);
+
+/* One line; newlines in it become spaces in the text form. */
+void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+#define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__)
+#define log_debug(...) log_write(LOG_LEVEL_DEBUG, __VA_ARGS__)
+
+/*
+ * The error that ends the program: to the log, and to stderr for the person or engine
+ * reading it ("nacre: TEXT", and the hint on a terminal).
+ */
+void log_fatal(const char *text, const char *hint);

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Processes: pidfds, identity against pid reuse, waiting. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * pidfd of pid if it is still the process that started at start_time (field 22 of
+ * /proc/PID/stat, in clock ticks; 0: do not compare) and is not a zombie. -ESRCH otherwise.
+ */
+int proc_pidfd(pid_t pid, uint64_t start_time, int *ret_pidfd);
+
+/* Field 22 of /proc/PID/stat. -ESRCH when there is no such process; a zombie gives -ESRCH too. */
+int proc_start_time(pid_t pid, uint64_t *ret_ticks);
+
+int proc_send_signal(int pidfd, int sig);
+
+/*
+ * Waits for a child by pidfd. *ret_status as a shell has it: the exit status, or
+ * 128 + signal. timeout_ms < 0: for ever; -ETIMEDOUT.
+ */
+int proc_wait(int pidfd, int timeout_ms, int *ret_status);
+
+/*
+ * Waits until the process behind pidfd has ended, whoever's child it is; reaps it (and
+ * gives the status) when it is ours. -ETIMEDOUT.
+ */
+int proc_await_end(int pidfd, int timeout_ms, int *ret_status);
+
+/* Number for "15", "TERM", "SIGTERM", "SIGRTMIN+1" (any case); -EINVAL. */
+int signal_parse(const char *s, int *ret_sig);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What runs in the container's processes of nacre, between clone3(2) and execve(2): the
+ * init of create/run and the process of exec. It works on a copy of the runtime's
+ * memory and on inherited fds, and speaks to the runtime by struct sync_msg only.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "namespaces/ns.h"
+#include "namespaces/process.h"
+#include "runtime/plan.h"
+#include "runtime/state.h"
+#include "seccomp/seccomp.h"
+
+/* The part that init and exec have in common. */
+struct child_process {
+	struct process_req *req;
+	const struct seccomp_program *seccomp;	/* NULL: none */
+	int sync;		/* our end */
+	int sync_parent;	/* the runtime's end, to be closed here */
+	int console;		/* where the terminal's master goes, FD_NONE */
+	int proc;		/* private procfs, FD_NONE when nothing needs it */
+	int pts;		/* the terminal's slave, once opened */
+	char *path;		/* what to execute, once found */
+};
+
+struct child_init {
+	struct child_process p;
+	const struct plan *plan;
+	const struct state *state;	/* for hooks' stdin */
+	const struct ns_req *ns;
+	int rootfs;			/* detached tree, FD_NONE: open it here */
+	const int *trees;		/* one for each of plan->mounts, FD_NONE: none or open it here */
+	const char *cgroup_dir;		/* host path of the container's cgroup, NULL */
+	int state_dir;			/* to be closed: its lock is the runtime's */
+	int listen;			/* start.sock, FD_NONE for run */
+	int watch;			/* inotify on the state directory, FD_NONE */
+	int socket_file;		/* O_PATH of start.sock: its link count tells when there is no inotify */
+};
+
+struct child_exec {
+	struct child_process p;
+	int pidfd;			/* the container's init */
+	unsigned int ns_flags;		/* to be joined, without CLONE_NEWPID */
+	bool user_ns;
+	const char *chroot;		/* without a mount namespace: the root file system, NULL otherwise */
+	const char *keyring;		/* session keyring's container id, NULL: leave */
+};
+
+/* For ns_spawn(): arg is a struct child_init / child_exec. Gives the exit status. */
+int child_init_main(void *arg);
+int child_exec_main(void *arg);
+
+/* child_process.c */
+int child_open_terminal(struct child_process *c, int root, bool bind_console);
+int child_prepare(struct child_process *c);
+/* Returns only when execve(2) failed. */
+int child_execute(struct child_process *c);

@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The container's first process until it becomes the user's. Theory of operation:
+ *
+ *   1. user namespace: ask for the id maps, become its root
+ *   2. join, unshare what clone3 could not; keyring, names, loopback
+ *   3. root file system: all mounts, devices, masks below the root's fd; the host's
+ *      tree is still there, so hooks and host sources resolve
+ *   4. hooks of the runtime (NEED_HOOKS, run by the runtime), then createContainer here
+ *   5. read-only root, pivot; from here on every path is the container's
+ *   6. READY; wait for START. While waiting nothing is held but the socket, and the
+ *      process ends when its creator dies before COMMIT or its state directory goes
+ *   7. startContainer hooks, identity, seccomp, execve
+ */
+#include "runtime/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "namespaces/devices.h"
+#include "namespaces/mount.h"
+#include "namespaces/netlink.h"
+#include "namespaces/procfs.h"
+#include "namespaces/userns.h"
+#include "runtime/base/err.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/path_at.h"
+#include "runtime/base/str.h"
+#include "runtime/base/sync.h"
+#include "runtime/hooks.h"
+
+/* Without inotify (its instances are counted per user) the socket's link count is looked at this often. */
+#define LINK_CHECK_MS 1000
+
+static int enter_namespaces(const struct child_init *c)
+{
+	bool user = plan_has_ns(c->plan, CLONE_NEWUSER);
+	int r = 0;
+
+	if (plan_has_new_ns(c->plan, CLONE_NEWUSER)) {
+		r = sync_send(c->p.sync, SYNC_NEED_MAPS);
+		if (r < 0)
+			return ERR(r, "cannot ask for the id maps");
+		r = sync_expect(c->p.sync, SYNC_MAPS_DONE, "the runtime");
+	}
+	if (r == 0 && user)
+		r = userns_become_root();
+	if (r == 0)
+		r = ns_enter(c->ns);
+	return r;
+}
+
+static int set_names(const struct plan *p)
+{
+	if (p->hostname != NULL && sethostname(p->hostname, strlen(p->hostname)) < 0)
+		return ERR(-errno, "cannot set the hostname \"%s\"", p->hostname);
+	if (p->domainname != NULL && setdomainname(p->domainname, strlen(p->domainname)) < 0)
+		return ERR(-errno, "cannot set the domainname \"%s\"", p->domainname);
+	return 0;
+}
+
+static int make_mounts(const struct child_init *c, int root, int *late_ro)
+{
+	const struct plan *p = c->plan;
+	const struct mount_context context = {
+		.root = root,
+		.cgroup_dir = c->cgroup_dir,
+		.cgroup_ns = plan_has_ns(p, CLONE_NEWCGROUP),
+		.user_ns = plan_has_ns(p, CLONE_NEWUSER),
+	};
+
+	for (size_t i = 0; i < p->n_mounts; i++) {
+		int r = mount_apply(&context, &p->mounts[i], c->trees[i], &late_ro[i]);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int make_devices(const struct plan *p, int root)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < p->n_devices; i++)
+		r = device_make(root, &p->devices[i], false);
+	if (!p->default_devices)
+		return r;
+	for (size_t i = 0; r == 0 && device_default(i) != NULL; i++)
+		r = device_make(root, device_default(i), true);
+	return r < 0 ? r : device_links(root);
+}
+
+static int hide_paths(const struct plan *p, int root)
+{
+	_cleanup_close_ int null = FD_NONE;
+	int r;
+
+	if (p->n_masked > 0) {
+		r = mask_open_null(&null);
+		if (r == 0)
+			r = mask_paths(root, null, p->masked_paths, p->n_masked);
+		if (r < 0)
+			return r;
+	}
+	return readonly_paths(root, p->readonly_paths, p->n_readonly);
+}
+
+/* The working directory is made if the image lacks it, while the root is still writable. */
+static int make_cwd(const struct plan *p, int root)
+{
+	_cleanup_close_ int fd = FD_NONE;
+	int r;
+
+	if (!p->has_process || str_eq(p->process.cwd, "/"))
+		return 0;
+	r = path_mkdirs(root, p->process.cwd, 0755, &fd);
+	/* A file in its place, or a read-only root: entering it will say so. */
+	if (r < 0 && r != -ENOTDIR && r != -EROFS && r != -EACCES)
+		return ERR(r, "cannot make the working directory \"%s\"", p->process.cwd);
+	return 0;
+}
+
+static int fill_root(struct child_init *c, int root)
+{
+	const struct plan *p = c->plan;
+	int *late_ro = calloc(p->n_mounts + 1, sizeof(*late_ro));
+	int r;
+
+	if (late_ro == NULL)
+		return ERR_NOMEM();
+	for (size_t i = 0; i < p->n_mounts; i++)
+		late_ro[i] = FD_NONE;
+	r = make_mounts(c, root, late_ro);
+	if (r == 0)
+		r = make_devices(p, root);
+	if (r == 0 && p->has_process)
+		r = child_open_terminal(&c->p, root, p->default_devices);
+	if (r == 0)
+		r = make_cwd(p, root);
+	for (size_t i = 0; i < p->n_mounts; i++) {
+		if (r == 0 && late_ro[i] >= 0) {
+			r = mount_set_readonly(late_ro[i]);
+			if (r < 0)
+				ERR(r, "cannot make the mount at \"%s\" read-only", p->mounts[i].target);
+		}
+		fd_close(&late_ro[i]);
+	}
+	free(late_ro);
+	return r < 0 ? r : hide_paths(p, root);
+}
+
+static int run_create_hooks(const struct child_init *c)
+{
+	const struct plan *p = c->plan;
+	int r;
+
+	if (p->hooks[HOOK_PRESTART].n > 0 || p->hooks[HOOK_CREATE_RUNTIME].n > 0) {
+		r = sync_send(c->p.sync, SYNC_NEED_HOOKS);
+		if (r < 0)
+			return ERR(r, "cannot ask for the hooks");
+		r = sync_expect(c->p.sync, SYNC_HOOKS_DONE, "the runtime");
+		if (r < 0)
+			return r;
+	}
+	return hooks_run(HOOK_CREATE_CONTAINER, &p->hooks[HOOK_CREATE_CONTAINER], c->state, STATUS_CREATING, getpid());
+}
+
+static int make_root(struct child_init *c)
+{
+	_cleanup_close_ int root = take_fd(&c->rootfs);
+	const struct plan *p = c->plan;
+	int r = mount_isolate(p->isolate);
+
+	if (r == 0 && root < 0)
+		r = rootfs_open(p->rootfs, &root);
+	if (r == 0)
+		r = rootfs_attach(p->rootfs, root);
+	if (r == 0)
+		r = fill_root(c, root);
+	if (r == 0)
+		r = run_create_hooks(c);
+	if (r == 0 && p->rootfs_readonly) {
+		r = mount_set_readonly(root);
+		if (r < 0)
+			return ERR(r, "cannot make the root file system read-only");
+	}
+	if (r == 0)
+		r = rootfs_pivot(root, p->no_pivot);
+	if (r == 0 && p->root_propagation != 0)
+		r = mount_root_propagation(p->root_propagation);
+	return r;
+}
+
+/* No mount namespace: a chroot, and devices neither made nor hidden. */
+static int chroot_only(struct child_init *c)
+{
+	_cleanup_close_ int root = open(c->plan->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r;
+
+	if (root < 0)
+		return ERR(-errno, "cannot open the root file system \"%s\"", c->plan->rootfs);
+	if (c->plan->has_process) {
+		r = child_open_terminal(&c->p, root, false);
+		if (r < 0)
+			return r;
+	}
+	r = run_create_hooks(c);
+	return r < 0 ? r : rootfs_chroot(root);
+}
+
+static int set_sysctls(const struct child_init *c)
+{
+	for (size_t i = 0; i < c->plan->n_sysctl; i++) {
+		int r = procfs_sysctl(c->p.proc, c->plan->sysctl[i].key, c->plan->sysctl[i].value);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int build(struct child_init *c)
+{
+	const struct plan *p = c->plan;
+	int r;
+
+	umask(0);
+	r = enter_namespaces(c);
+	if (r == 0 && p->new_keyring)
+		r = process_session_keyring(p->id);
+	if (r == 0)
+		r = set_names(p);
+	if (r == 0 && p->loopback)
+		r = netlink_loopback_up();
+	if (r == 0)
+		r = set_sysctls(c);
+	if (r == 0)
+		r = plan_has_ns(p, CLONE_NEWNS) ? make_root(c) : chroot_only(c);
+	if (r == 0 && p->has_process)
+		r = child_prepare(&c->p);
+	return r;
+}
+
+/* ---- waiting for start ---- */
+
+static bool directory_gone(const struct child_init *c)
+{
+	char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+	ssize_t n = read(c->watch, events, sizeof(events));
+
+	for (ssize_t at = 0; at + (ssize_t)sizeof(struct inotify_event) <= n;) {
+		const struct inotify_event *e = (const struct inotify_event *)(const void *)(events + at);
+
+		if ((e->mask & (IN_DELETE_SELF | IN_IGNORED)) || (e->len > 0 && str_eq(e->name, STATE_SOCKET)))
+			return true;
+		at += (ssize_t)sizeof(*e) + e->len;
+	}
+	return false;
+}
+
+static bool socket_gone(const struct child_init *c)
+{
+	struct stat st;
+
+	return fstat(c->socket_file, &st) < 0 || st.st_nlink == 0;
+}
+
+/* A connection to start.sock: START makes it the new channel; anything else is hung up on. */
+static bool accept_start(struct child_init *c)
+{
+	_cleanup_close_ int conn = accept4(c->listen, NULL, NULL, SOCK_CLOEXEC);
+	struct sync_msg m;
+
+	if (conn < 0 || sync_recv(conn, &m) < 0 || m.stage != SYNC_START)
+		return false;
+	fd_close(&c->p.sync);
+	c->p.sync = take_fd(&conn);
+	return true;
+}
+
+/* 1: START came by the creator's socket. 0: go on. -errno: the creator is gone too early. */
+static int creator_spoke(struct child_init *c, bool *committed)
+{
+	struct sync_msg m;
+	int r = sync_recv(c->p.sync, &m);
+
+	if (r < 0)
+		return r;
+	if (m.stage == SYNC_START)
+		return 1;
+	if (m.stage == SYNC_COMMIT && c->listen >= 0) {
+		*committed = true;
+		return 0;
+	}
+	if (m.stage == SYNC_EOF && *committed) {
+		fd_close(&c->p.sync);
+		return 0;
+	}
+	return -EPIPE;
+}
+
+static int wait_for_start(struct child_init *c)
+{
+	bool committed = false;
+
+	for (;;) {
+		struct pollfd fds[] = {
+			{ .fd = c->p.sync, .events = POLLIN },
+			{ .fd = committed ? c->listen : -1, .events = POLLIN },
+			{ .fd = c->watch, .events = POLLIN },
+		};
+		int n = poll(fds, 3, c->listen >= 0 && c->watch < 0 ? LINK_CHECK_MS : -1);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (fds[0].revents != 0) {
+			int r = creator_spoke(c, &committed);
+
+			if (r != 0)
+				return r < 0 ? r : 0;
+		}
+		if (fds[1].revents != 0 && accept_start(c))
+			return 0;
+		if (fds[2].revents != 0 && directory_gone(c))
+			return -ENOENT;
+		if (n == 0 && socket_gone(c))
+			return -ENOENT;
+	}
+}
+
+static int run(struct child_init *c)
+{
+	int r;
+
+	if (!c->plan->has_process)
+		return ERR_PLAIN(-EINVAL, "cannot start container \"%s\": config.json has no process", c->plan->id);
+	r = hooks_run(HOOK_START_CONTAINER, &c->plan->hooks[HOOK_START_CONTAINER], c->state, STATUS_CREATED, getpid());
+	return r < 0 ? r : child_execute(&c->p);
+}
+
+int child_init_main(void *arg)
+{
+	struct child_init *c = arg;
+	int r;
+
+	fd_close(&c->p.sync_parent);
+	fd_close(&c->state_dir);
+	r = build(c);
+	if (r == 0) {
+		r = sync_send(c->p.sync, SYNC_READY);
+		if (r < 0)
+			return 1;
+		/* Nobody to tell: whoever could start us is gone. */
+		if (wait_for_start(c) < 0)
+			return 1;
+		r = run(c);
+	}
+	if (c->p.sync >= 0)
+		sync_send_error(c->p.sync, r);
+	return 1;
+}

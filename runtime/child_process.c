@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The common end of init and exec: terminal, stdio, identity, filter, execve. See child.h. */
+#include "runtime/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/personality.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "namespaces/devices.h"
+#include "namespaces/procfs.h"
+#include "runtime/base/err.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/str.h"
+#include "runtime/base/sync.h"
+
+int child_open_terminal(struct child_process *c, int root, bool bind_console)
+{
+	_cleanup_close_ int ptm = FD_NONE;
+	const struct process_req *p = c->req;
+	int r;
+
+	if (!p->terminal)
+		return 0;
+	r = console_open(root, &ptm, &c->pts);
+	if (r == 0 && bind_console)
+		r = console_bind(root, c->pts);
+	if (r == 0 && p->has_console_size)
+		r = console_resize(ptm, p->console_height, p->console_width);
+	if (r < 0)
+		return r;
+	if (p->uid != 0 && fchown(c->pts, p->uid, (gid_t)-1) < 0)
+		return ERR(-errno, "cannot give the terminal to user %u", p->uid);
+	r = fd_send(c->console, ptm, "ptm");
+	return r < 0 ? ERR(r, "cannot send the terminal to the console socket") : 0;
+}
+
+/*
+ * A pipe or file of the caller's as stdio belongs to the caller: a process of another
+ * user could not open /dev/stdout. /dev/null stays the host's.
+ */
+static int own_stdio(const struct process_req *p)
+{
+	for (int fd = 0; p->uid != 0 && fd < 3; fd++) {
+		struct stat st;
+
+		if (fstat(fd, &st) < 0)
+			return ERR(-errno, "cannot look at fd %d", fd);
+		if (st.st_uid == p->uid || (S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3)))
+			continue;
+		/* EINVAL: an id that this user namespace does not map; EPERM, EROFS: somebody else's file. */
+		if (fchown(fd, p->uid, (gid_t)-1) < 0 && errno != EINVAL && errno != EPERM && errno != EROFS)
+			return ERR(-errno, "cannot give fd %d to user %u", fd, p->uid);
+	}
+	return 0;
+}
+
+int child_prepare(struct child_process *c)
+{
+	struct process_req *p = c->req;
+	int r;
+
+	if (c->pts >= 0) {
+		r = process_take_terminal(c->pts);
+		if (r < 0)
+			return r;
+	} else if (setsid() < 0 && errno != EPERM) {
+		return ERR(-errno, "cannot make a session");
+	}
+	r = own_stdio(p);
+	if (r == 0)
+		r = process_enter_cwd(p->cwd);
+	if (r == 0)
+		r = process_set_home(p);
+	if (r == 0)
+		r = process_find_executable(p, &c->path);
+	return r;
+}
+
+static int set_labels(const struct child_process *c)
+{
+	int r = 0;
+
+	if (c->req->apparmor != NULL)
+		r = procfs_apparmor_exec(c->proc, c->req->apparmor);
+	if (r == 0 && c->req->selinux != NULL)
+		r = procfs_selinux_exec(c->proc, c->req->selinux);
+	return r;
+}
+
+static int load_filter(const struct child_process *c)
+{
+	int listener = FD_NONE;
+	int r = c->seccomp != NULL ? seccomp_program_load(c->seccomp, &listener) : 0;
+
+	return r < 0 ? ERR(r, "cannot load the seccomp filter") : 0;
+}
+
+/* fds 3…2+n cross execve whatever their flag was; everything behind does not. */
+static int set_fds(const struct process_req *p)
+{
+	for (unsigned int fd = 3; fd < 3 + p->preserve_fds; fd++)
+		if (fcntl((int)fd, F_SETFD, 0) < 0)
+			return ERR(-errno, "cannot preserve fd %u", fd);
+	return process_seal_fds(3 + p->preserve_fds);
+}
+
+/* What a shell's "nohup" or "&" left ignored must not be inherited by the container. */
+static void reset_signals(void)
+{
+	static const int ignored[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGCHLD };
+	sigset_t none;
+
+	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
+		signal(ignored[i], SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/*
+ * Order: labels and fds need the runtime's rights; a filter without no_new_privs
+ * needs CAP_SYS_ADMIN, so it goes before the identity; with it, it goes last, so that it need
+ * allow little but execve.
+ */
+int child_execute(struct child_process *c)
+{
+	struct process_req *p = c->req;
+	int r = set_labels(c);
+
+	if (r == 0 && p->has_personality && personality(p->personality) < 0)
+		r = ERR(-errno, "cannot set the personality");
+	if (r == 0)
+		r = set_fds(p);
+	reset_signals();
+	if (r == 0 && !p->no_new_privs)
+		r = load_filter(c);
+	if (r == 0)
+		r = process_set_identity(p);
+	if (r == 0 && p->no_new_privs) {
+		r = process_set_no_new_privs();
+		if (r == 0)
+			r = load_filter(c);
+	}
+	return r < 0 ? r : process_exec(c->path, p);
+}

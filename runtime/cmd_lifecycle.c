@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* nacre start, kill, delete, pause, resume: an ID, at most one option, one call each. */
+#include "runtime/command.h"
+
+#include <errno.h>
+#include <signal.h>
+
+#include "runtime/base/err.h"
+#include "runtime/base/proc.h"
+#include "runtime/base/str.h"
+#include "runtime/lifecycle.h"
+
+struct flags {
+	bool all, force;
+};
+
+static const struct option_row kill_rows[] = {
+	{ 'a', "all", NULL, "to all processes of the container; none left is no error", OPTION_BOOL,
+	  offsetof(struct flags, all) },
+};
+
+static const struct option_row delete_rows[] = {
+	{ 'f', "force", NULL, "kill it first; a container that does not exist is no error", OPTION_BOOL,
+	  offsetof(struct flags, force) },
+};
+
+static int cmd_start(const struct globals *g, int argc, char **argv)
+{
+	char **operands;
+	int n, r = command_options(&command_start, NULL, argc, argv, &operands, &n);
+
+	return r != 0 ? (r < 0 ? r : 0) : lifecycle_start(g->root, operands[0]);
+}
+
+static int cmd_kill(const struct globals *g, int argc, char **argv)
+{
+	struct flags f = { false, false };
+	char **operands;
+	int n, sig = SIGTERM, r = command_options(&command_kill, &f, argc, argv, &operands, &n);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	if (n > 1 && signal_parse(operands[1], &sig) < 0)
+		return ERR_PLAIN(-EINVAL, "kill: \"%s\" is not a signal", operands[1]);
+	return lifecycle_kill(g->root, operands[0], sig, f.all);
+}
+
+static int cmd_delete(const struct globals *g, int argc, char **argv)
+{
+	struct flags f = { false, false };
+	char **operands;
+	int n, r = command_options(&command_delete, &f, argc, argv, &operands, &n);
+
+	return r != 0 ? (r < 0 ? r : 0) : lifecycle_delete(g->root, operands[0], f.force);
+}
+
+static int cmd_pause(const struct globals *g, int argc, char **argv)
+{
+	char **operands;
+	int n, r = command_options(&command_pause, NULL, argc, argv, &operands, &n);
+
+	return r != 0 ? (r < 0 ? r : 0) : lifecycle_set_paused(g->root, operands[0], true);
+}
+
+static int cmd_resume(const struct globals *g, int argc, char **argv)
+{
+	char **operands;
+	int n, r = command_options(&command_resume, NULL, argc, argv, &operands, &n);
+
+	return r != 0 ? (r < 0 ? r : 0) : lifecycle_set_paused(g->root, operands[0], false);
+}
+
+const struct command command_start = {
+	.name = "start",
+	.operands = "ID",
+	.summary = "Run the process of a created container.",
+	.details = "Returns when the process has been executed, or with the reason why it has not.",
+	.min_operands = 1,
+	.max_operands = 1,
+	.run = cmd_start,
+};
+
+const struct command command_kill = {
+	.name = "kill",
+	.operands = "ID [SIGNAL]",
+	.summary = "Send a signal to a container's first process.",
+	.details = "SIGNAL is a number or a name, with or without SIG (default: TERM).",
+	.options = kill_rows,
+	.n_options = ARRAY_SIZE(kill_rows),
+	.min_operands = 1,
+	.max_operands = 2,
+	.run = cmd_kill,
+};
+
+const struct command command_delete = {
+	.name = "delete",
+	.operands = "ID",
+	.summary = "Delete a stopped (or never started) container.",
+	.options = delete_rows,
+	.n_options = ARRAY_SIZE(delete_rows),
+	.min_operands = 1,
+	.max_operands = 1,
+	.run = cmd_delete,
+};
+
+const struct command command_pause = {
+	.name = "pause",
+	.operands = "ID",
+	.summary = "Freeze all processes of a container.",
+	.min_operands = 1,
+	.max_operands = 1,
+	.run = cmd_pause,
+};
+
+const struct command command_resume = {
+	.name = "resume",
+	.operands = "ID",
+	.summary = "Let a paused container go on.",
+	.min_operands = 1,
+	.max_operands = 1,
+	.run = cmd_resume,
+};

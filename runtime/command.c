@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What all commands share. See command.h. */
+#include "runtime/command.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "runtime/base/err.h"
+#include "runtime/base/str.h"
+
+void command_print_help(const struct command *c)
+{
+	printf("nacre %s [OPTIONS]%s%s\n\n%s\n", c->name, c->operands[0] != '\0' ? " " : "", c->operands, c->summary);
+	if (c->details != NULL)
+		printf("\n%s\n", c->details);
+	printf("\nOptions:\n");
+	options_print(c->options, c->n_options);
+}
+
+int command_options(const struct command *c, void *dest, int argc, char **argv, char ***ret_operands, int *ret_n)
+{
+	bool help;
+	int at = 0;
+	int r = options_parse(c->options, c->n_options, dest, argc, argv, &at, &help);
+
+	if (r < 0)
+		return ERR_HINT(ERR_CONTEXT(r, "%s", c->name), "see nacre %s --help", c->name);
+	if (help) {
+		command_print_help(c);
+		return COMMAND_HELP;
+	}
+	*ret_operands = argv + at;
+	*ret_n = argc - at;
+	if (*ret_n < c->min_operands)
+		return ERR_HINT(ERR_PLAIN(-EINVAL, "%s: needs %s", c->name, c->operands), "see nacre %s --help", c->name);
+	if (c->max_operands >= 0 && *ret_n > c->max_operands)
+		return ERR_HINT(ERR_PLAIN(-EINVAL, "%s: unexpected \"%s\"", c->name, argv[at + c->max_operands]),
+				"options come before the operands; see nacre %s --help", c->name);
+	return 0;
+}
+
+int globals_cgroup_manager(const struct globals *g, enum cgroup_manager *ret)
+{
+	static const char *const names[] = { "cgroupfs", "systemd", "disabled" };
+
+	*ret = g->systemd_cgroup ? CGROUP_MANAGER_SYSTEMD : CGROUP_MANAGER_FS;
+	if (g->cgroup_manager == NULL)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (str_eq(g->cgroup_manager, names[i])) {
+			*ret = (enum cgroup_manager)i;
+			return 0;
+		}
+	}
+	return ERR_PLAIN(-EINVAL, "option --cgroup-manager: \"%s\" is none of cgroupfs, systemd, disabled", g->cgroup_manager);
+}

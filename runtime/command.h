@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A command of nacre: its words, its options, what it does. main.c has the table. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "runtime/options.h"
+#include "runtime/plan.h"
+
+/* What stands before the command. */
+struct globals {
+	const char *root;		/* never NULL once main.c has resolved it */
+	const char *log, *log_format, *log_level;
+	const char *cgroup_manager, *rootless;
+	bool debug, systemd_cgroup;
+};
+
+struct command {
+	const char *name;
+	const char *operands;		/* "ID [SIGNAL]" */
+	const char *summary;		/* one line */
+	const char *details;		/* paragraphs for --help, NULL */
+	const struct option_row *options;
+	size_t n_options;
+	int min_operands, max_operands;	/* max < 0: any number */
+	int failure_status;		/* exit status of a failure; 0: 1 */
+	/*
+	 * argv: the arguments after the command's name. Parses its options with
+	 * command_options(). Gives the exit status, or -errno with a text.
+	 */
+	int (*run)(const struct globals *g, int argc, char **argv);
+};
+
+/* Printed help: not an error, nothing left to do. */
+#define COMMAND_HELP 1
+
+/*
+ * Parses c's options into dest and checks the number of operands. 0, COMMAND_HELP or
+ * -errno. *ret_operands: argv from the first operand on.
+ */
+int command_options(const struct command *c, void *dest, int argc, char **argv, char ***ret_operands, int *ret_n);
+
+void command_print_help(const struct command *c);
+
+/* --cgroup-manager and --systemd-cgroup. */
+int globals_cgroup_manager(const struct globals *g, enum cgroup_manager *ret);
+
+extern const struct command command_create, command_delete, command_exec, command_explain, command_features, command_kill,
+	command_list, command_pause, command_ps, command_resume, command_run, command_spec, command_start, command_state;

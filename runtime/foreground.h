@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A process in the foreground: waits for it, forwards signals to it, and when it has a
+ * terminal of ours, relays that (raw mode, window size) until it ends. One poll(2) loop:
+ * signalfd, pidfd, and the two directions of the terminal.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <termios.h>
+
+struct foreground {
+	int signals;		/* signalfd; all signals are blocked from prepare on */
+	int console_parent, console_child;	/* how the terminal's master comes to us */
+	int ptm;
+	bool raw;		/* our own terminal is in raw mode; saved holds what it was */
+	struct termios saved;
+};
+
+#define FOREGROUND_NULL { .signals = -1, .console_parent = -1, .console_child = -1, .ptm = -1, .raw = false }
+
+/* Before the process is made, so that no signal is lost. terminal: a socket pair for its master is made. */
+int foreground_prepare(struct foreground *f, bool terminal);
+/* When it has been created: takes the master, sets raw mode and the size. Nothing without a terminal. */
+int foreground_take_terminal(struct foreground *f);
+/* Until it ends; the shell's status (128 + signal). Reaps it. */
+int foreground_wait(struct foreground *f, int pidfd, int *ret_status);
+/* The terminal as it was. */
+void foreground_deinit(struct foreground *f);
+#define _cleanup_foreground_ __attribute__((cleanup(foreground_deinit)))

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* start, kill, pause, delete. See lifecycle.h; create and run are in lifecycle_create.c, exec in lifecycle_exec.c. */
+#include "runtime/lifecycle.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "runtime/base/err.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/proc.h"
+#include "runtime/hooks.h"
+
+static enum container_status status_now(struct instance *i, pid_t *ret_pid, int *ret_r)
+{
+	bool paused = false;
+
+	*ret_r = backend_container.paused(i, &paused);
+	return container_status(i->c, paused, ret_pid);
+}
+
+int lifecycle_status(const char *root, const char *id, struct container *c, struct instance *i,
+		     enum container_status *ret_status, pid_t *ret_pid)
+{
+	int r = container_open(root, id, c);
+
+	if (r < 0)
+		return r;
+	i->c = c;
+	*ret_status = status_now(i, ret_pid, &r);
+	return r;
+}
+
+/* Opens and locks, waiting for whoever works on it. */
+static int open_locked(const char *root, const char *id, struct container *c, struct instance *i,
+		       enum container_status *ret_status, pid_t *ret_pid)
+{
+	int r = container_open(root, id, c);
+
+	if (r == 0)
+		r = container_lock(c, true);
+	if (r < 0)
+		return r;
+	i->c = c;
+	*ret_status = status_now(i, ret_pid, &r);
+	/* The lock is ours, so nobody is creating it: what has no process is what a killed create left. */
+	if (*ret_status == STATUS_CREATING)
+		*ret_status = STATUS_STOPPED;
+	return r;
+}
+
+int lifecycle_start(const char *root, const char *id)
+{
+	_cleanup_container_ struct container c = CONTAINER_NULL;
+	_cleanup_instance_ struct instance i = INSTANCE_NULL;
+	enum container_status status;
+	pid_t pid;
+	int r = open_locked(root, id, &c, &i, &status, &pid);
+
+	if (r < 0)
+		return r;
+	if (status != STATUS_CREATED)
+		return ERR_PLAIN(-EINVAL, "cannot start container \"%s\" in the %s state: it has to be created and not started", id,
+				 status_name(status));
+	/* runtime-spec "Start": an error here must have no effect, so the container stays created. */
+	if (!c.state.has_process)
+		return ERR_PLAIN(-EINVAL, "cannot start container \"%s\": its config.json has no process", id);
+	i.pid = pid;
+	r = backend_container.start(&i);
+	if (r == 0)
+		r = hooks_run(HOOK_POSTSTART, &c.state.hooks[HOOK_POSTSTART], &c.state, STATUS_RUNNING, pid);
+	if (r < 0) {
+		/* A failed start or poststart hook: the process ends, the container is stopped and can be deleted. */
+		char text[ERR_TEXT_MAX];
+
+		memcpy(text, err_text(), sizeof(text));
+		(void)backend_container.signal(&i, SIGKILL, true);
+		ERR_PLAIN(r, "%s", text);
+	}
+	return r;
+}
+
+int lifecycle_kill(const char *root, const char *id, int sig, bool all)
+{
+	_cleanup_container_ struct container c = CONTAINER_NULL;
+	_cleanup_instance_ struct instance i = INSTANCE_NULL;
+	enum container_status status;
+	pid_t pid;
+	int r = lifecycle_status(root, id, &c, &i, &status, &pid);
+
+	if (r < 0)
+		return r;
+	if (status == STATUS_STOPPED || status == STATUS_CREATING) {
+		if (!all)
+			return ERR_PLAIN(-ESRCH, "cannot kill container \"%s\": container not running (%s)", id,
+					 status_name(status));
+		/* What outlived its init is still to be reached; nothing left is what was wanted. */
+		if (!c.has_state || !c.state.cgroup_owned)
+			return 0;
+		r = backend_container.signal(&i, sig, true);
+		return r == -ENOENT ? 0 : r;
+	}
+	/* Without a pid namespace the kernel does not end the others with their first process. */
+	if (sig == SIGKILL && !(c.state.ns_flags & CLONE_NEWPID) && c.state.cgroup_owned)
+		all = true;
+	return backend_container.signal(&i, sig, all);
+}
+
+int lifecycle_set_paused(const char *root, const char *id, bool paused)
+{
+	_cleanup_container_ struct container c = CONTAINER_NULL;
+	_cleanup_instance_ struct instance i = INSTANCE_NULL;
+	enum container_status status;
+	pid_t pid;
+	int r = open_locked(root, id, &c, &i, &status, &pid);
+
+	if (r < 0)
+		return r;
+	if (paused && status != STATUS_RUNNING && status != STATUS_CREATED)
+		return ERR_PLAIN(-EINVAL, "cannot pause container \"%s\": container not running (%s)", id, status_name(status));
+	if (!paused && status != STATUS_PAUSED)
+		return ERR_PLAIN(-EINVAL, "cannot resume container \"%s\": container not paused (%s)", id, status_name(status));
+	return backend_container.set_paused(&i, paused);
+}
+
+/* ---- delete ---- */
+
+/*
+ * force on a container somebody works on: whoever is creating it is killed (its child
+ * follows by itself), a start that hangs in a hook loses its container. Then the lock is free.
+ */
+static int break_lock(struct container *c, struct instance *i)
+{
+	_cleanup_close_ int creator = FD_NONE;
+	const struct state *s = &c->state;
+
+	if (c->has_state && s->creator > 0 && proc_pidfd(s->creator, s->creator_start, &creator) == 0)
+		(void)proc_send_signal(creator, SIGKILL);
+	else if (c->has_state && s->pid > 0)
+		(void)backend_container.signal(i, SIGKILL, true);
+	err_clear();
+	return container_lock(c, true);
+}
+
+static int delete_locked(struct container *c, struct instance *i)
+{
+	int r;
+
+	if (c->has_state) {
+		r = backend_container.destroy(i);
+		if (r < 0)
+			return r;
+		hooks_run_all(HOOK_POSTSTOP, &c->state.hooks[HOOK_POSTSTOP], &c->state, STATUS_STOPPED, 0);
+	}
+	return container_remove(c);
+}
+
+int lifecycle_delete(const char *root, const char *id, bool force)
+{
+	_cleanup_container_ struct container c = CONTAINER_NULL;
+	_cleanup_instance_ struct instance i = INSTANCE_NULL;
+	enum container_status status;
+	pid_t pid;
+	int r = container_open(root, id, &c);
+
+	if (r == -ENOENT && force) {
+		err_clear();
+		return 0;
+	}
+	i.c = &c;
+	/* A damaged record must not make a container undeletable: what is known is removed. */
+	if (r == -EBADMSG && force && c.dir >= 0)
+		return container_remove(&c);
+	if (r < 0)
+		return r;
+	r = container_lock(&c, false);
+	if (r == -EWOULDBLOCK)
+		r = force ? break_lock(&c, &i) : container_lock(&c, true);
+	if (r == -ENOENT && force) {
+		err_clear();
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	status = status_now(&i, &pid, &r);
+	if (r < 0)
+		return r;
+	/* As runc and crun, a created one goes without force: engines count on it. */
+	if (!force && (status == STATUS_RUNNING || status == STATUS_PAUSED))
+		return ERR_HINT(ERR_PLAIN(-EBUSY, "cannot delete container \"%s\" that is not stopped: %s", id,
+					  status_name(status)),
+				"kill it first, or use delete --force");
+	return delete_locked(&c, &i);
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of a container (runtime-spec runtime.md "Lifecycle"): create, start, kill,
+ * delete, and what stands between. Commands parse options and call one of these; these
+ * take the lock, ask the back end and keep the record true. Whatever a failing step has
+ * made is undone before it returns.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "runtime/backend.h"
+#include "runtime/plan.h"
+#include "runtime/state.h"
+
+struct create_options {
+	const char *root;		/* state directory */
+	const char *id;
+	const char *bundle;		/* NULL: the working directory */
+	const char *config;		/* NULL: config.json in the bundle */
+	const char *console_socket;	/* NULL: none */
+	const char *pid_file;		/* NULL: none */
+	bool no_pivot, no_new_keyring;
+	unsigned int preserve_fds;
+	enum cgroup_manager cgroup_manager;
+};
+
+/* Reads and plans a bundle; nothing is made. *ret_text: the text of config.json (malloc'ed), may be NULL. */
+int lifecycle_plan(const struct create_options *o, struct plan **ret_plan, char **ret_text, size_t *ret_len);
+
+/* create: when it returns 0 the container waits for lifecycle_start() of any process. */
+int lifecycle_create(const struct create_options *o);
+
+struct run_options {
+	struct create_options create;
+	bool detach, keep, no_subreaper;
+};
+
+/* create + start; unless detached, waits with signals forwarded, and deletes. *ret_status: what to exit with. */
+int lifecycle_run(const struct run_options *o, int *ret_status);
+
+int lifecycle_start(const char *root, const char *id);
+
+struct exec_options {
+	const char *root, *id;
+	const char *process_file;		/* NULL: take the bundle's process and the fields below */
+	const char *const *args;		/* NULL-terminated */
+	const char *cwd, *user, *console_socket, *pid_file, *cgroup, *apparmor, *process_label;
+	const char *const *env, *const *caps, *const *additional_gids;
+	size_t n_env, n_caps, n_additional_gids;
+	bool tty, detach, no_new_privs, ignore_paused;
+	unsigned int preserve_fds;
+};
+
+int lifecycle_exec(const struct exec_options *o, int *ret_status);
+
+int lifecycle_kill(const char *root, const char *id, int sig, bool all);
+int lifecycle_delete(const char *root, const char *id, bool force);
+int lifecycle_set_paused(const char *root, const char *id, bool paused);
+
+/* Opens the container and asks for its status now. */
+int lifecycle_status(const char *root, const char *id, struct container *c, struct instance *i,
+		     enum container_status *ret_status, pid_t *ret_pid);
+
+/* Written atomically, decimal, no newline. */
+int pid_file_write(const char *path, pid_t pid);
+
+/* A connected unix stream socket. */
+int console_connect(const char *path, int *ret_fd);

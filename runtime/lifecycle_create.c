@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* create and run. See lifecycle.h. */
+#include "runtime/lifecycle.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pwd.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "oci/spec.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/log.h"
+#include "runtime/base/parse_int.h"
+#include "runtime/base/proc.h"
+#include "runtime/base/str.h"
+#include "runtime/foreground.h"
+#include "runtime/hooks.h"
+
+/* $LISTEN_FDS when it is meant for us (sd_listen_fds(3)); crun's unchecked atoi here was a bug. */
+static int listen_fds(unsigned int *ret_n)
+{
+	const char *n = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
+	uint64_t v = 0;
+
+	*ret_n = 0;
+	if (n == NULL || *n == '\0')
+		return 0;
+	if (pid != NULL && (parse_u64(pid, 1, INT_MAX, &v) < 0 || (pid_t)v != getpid()))
+		return 0;
+	if (parse_u64(n, 0, 1024, &v) < 0)
+		return ERR_PLAIN(-EINVAL, "LISTEN_FDS: \"%s\" is not a number of file descriptors", n);
+	*ret_n = (unsigned int)v;
+	return 0;
+}
+
+/* A number that is not open now would later be one of ours: the container must never get it. */
+static int check_fds(unsigned int n)
+{
+	for (unsigned int fd = 3; fd < 3 + n; fd++)
+		if (fcntl((int)fd, F_GETFD) < 0)
+			return ERR(-errno, "cannot preserve fd %u", fd);
+	return 0;
+}
+
+static int load_spec(const struct create_options *o, const char *bundle, struct spec **ret_spec, char **ret_text,
+		     size_t *ret_len)
+{
+	_cleanup_close_ int dir = FD_NONE;
+	int r;
+
+	if (o->config != NULL)
+		return spec_load(AT_FDCWD, o->config, ret_spec, ret_text, ret_len);
+	dir = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return ERR(-errno, "cannot open the bundle \"%s\"", bundle);
+	r = spec_load(dir, "config.json", ret_spec, ret_text, ret_len);
+	if (r == -ENOENT)
+		return ERR_HINT(ERR_CONTEXT(r, "bundle \"%s\"", bundle), "`nacre spec` writes a config.json to start from");
+	return r;
+}
+
+int lifecycle_plan(const struct create_options *o, struct plan **ret_plan, char **ret_text, size_t *ret_len)
+{
+	struct plan_options options = {
+		.id = o->id,
+		.cgroup_manager = o->cgroup_manager,
+		.no_pivot = o->no_pivot,
+		.no_new_keyring = o->no_new_keyring,
+		.preserve_fds = o->preserve_fds,
+	};
+	struct spec *spec = NULL;
+	char bundle[PATH_MAX];
+	int r = listen_fds(&options.listen_fds);
+
+	if (r == 0)
+		r = check_fds(options.preserve_fds + options.listen_fds);
+	if (r < 0)
+		return r;
+	if (realpath(o->bundle != NULL ? o->bundle : ".", bundle) == NULL)
+		return ERR(-errno, "cannot open the bundle \"%s\"", o->bundle != NULL ? o->bundle : ".");
+	r = load_spec(o, bundle, &spec, ret_text, ret_len);
+	if (r < 0)
+		return r;
+	options.bundle = arena_strdup(spec->arena, bundle);
+	if (options.bundle == NULL) {
+		spec_free(spec);
+		return ERR_NOMEM();
+	}
+	return plan_build(spec, &options, ret_plan);
+}
+
+int pid_file_write(const char *path, pid_t pid)
+{
+	_cleanup_close_ int dir = FD_NONE;
+	const char *slash = strrchr(path, '/');
+	_cleanup_free_ char *parent = NULL;
+	char text[16];
+	int r;
+
+	parent = slash == NULL ? strdup(".") : slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+	if (parent == NULL)
+		return ERR_NOMEM();
+	dir = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return ERR(-errno, "cannot write the pid file \"%s\"", path);
+	snprintf(text, sizeof(text), "%d", (int)pid);
+	r = file_replace(dir, slash == NULL ? path : slash + 1, text, strlen(text), 0644);
+	return r < 0 ? ERR(r, "cannot write the pid file \"%s\"", path) : 0;
+}
+
+int console_connect(const char *path, int *ret_fd)
+{
+	_cleanup_close_ int fd = FD_NONE, at = FD_NONE;
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+
+	/* By an fd of the socket file, because its path may be longer than sun_path. */
+	at = open(path, O_PATH | O_CLOEXEC);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (at < 0 || fd < 0)
+		return ERR(-errno, "cannot connect to the console socket \"%s\"", path);
+	snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d", at);
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
+		return ERR(-errno, "cannot connect to the console socket \"%s\"", path);
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+/* What exec must join: what is new, and what is joined and not our own. */
+static int foreign_namespaces(const struct plan *p, unsigned int *ret_flags)
+{
+	*ret_flags = 0;
+	for (size_t i = 0; i < p->n_ns; i++) {
+		_cleanup_close_ int fd = FD_NONE;
+		bool own = false;
+		int r = 0;
+
+		if (p->ns[i].path != NULL) {
+			r = ns_open(p->ns[i].path, p->ns[i].flag, &fd);
+			if (r == 0)
+				r = ns_is_own(fd, p->ns[i].flag, &own);
+		}
+		if (r < 0)
+			return r;
+		if (!own)
+			*ret_flags |= p->ns[i].flag;
+	}
+	return 0;
+}
+
+static const char *now_text(struct arena *a)
+{
+	struct timespec now;
+	struct tm tm;
+	char stamp[64];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
+	return arena_printf(a, "%s.%09ldZ", stamp, now.tv_nsec);
+}
+
+/* A number; the name is looked up by who prints it (getpwuid would load NSS modules on the hot path). */
+static const char *owner_text(struct arena *a)
+{
+	return arena_printf(a, "%u", (unsigned int)geteuid());
+}
+
+static int fill_state(const struct plan *p, struct container *c)
+{
+	struct state *s = &c->state;
+	int r;
+
+	*s = (struct state){
+		.id = c->id,
+		.bundle = p->bundle,
+		.rootfs = p->rootfs,
+		.oci_version = SPEC_VERSION,
+		.created = now_text(c->arena),
+		.owner = owner_text(c->arena),
+		.isolation = backend_container.name,
+		.creator = getpid(),
+		.cgroup_path = p->cgroup_path,
+		/* Should we be killed before the cgroup's creation is known, only the leaf is removed later. */
+		.cgroup_created_from = p->cgroup_path != NULL ? strlen(p->cgroup_path) : 0,
+		.has_process = p->has_process,
+		.new_keyring = p->new_keyring,
+		.annotations = p->annotations,
+		.n_annotations = p->n_annotations,
+	};
+	s->hooks[HOOK_POSTSTART] = p->hooks[HOOK_POSTSTART];
+	s->hooks[HOOK_POSTSTOP] = p->hooks[HOOK_POSTSTOP];
+	if (s->created == NULL || s->owner == NULL)
+		return ERR_NOMEM();
+	r = proc_start_time(s->creator, &s->creator_start);
+	if (r < 0)
+		return ERR(r, "cannot read our own start time");
+	return foreign_namespaces(p, &s->ns_flags);
+}
+
+/* A text of what failed must survive the undoing, which may fail, too. */
+static void undo(struct instance *i)
+{
+	char text[ERR_TEXT_MAX], hint[ERR_TEXT_MAX];
+
+	memcpy(text, err_text(), strlen(err_text()) + 1);
+	memcpy(hint, err_hint_text(), strlen(err_hint_text()) + 1);
+	if (backend_container.destroy(i) < 0)
+		log_warning("while undoing: %s", err_text());
+	if (i->hooks_began)
+		hooks_run_all(HOOK_POSTSTOP, &i->c->state.hooks[HOOK_POSTSTOP], &i->c->state, STATUS_STOPPED, 0);
+	if (container_remove(i->c) < 0)
+		log_warning("while undoing: %s", err_text());
+	ERR_PLAIN(-ECANCELED, "%s", text);
+	if (hint[0] != '\0')
+		ERR_HINT(-ECANCELED, "%s", hint);
+}
+
+static int check_terminal(const struct create_options *o, const struct plan *p, bool foreground)
+{
+	bool terminal = p->has_process && p->process.terminal;
+
+	if (terminal && o->console_socket == NULL && !foreground)
+		return ERR_HINT(ERR_PLAIN(-EINVAL, "cannot allocate a terminal: process.terminal is set, but there is no --console-socket"),
+				"a detached container's terminal needs somebody to hold it: pass --console-socket, or run without --detach");
+	if (!terminal && o->console_socket != NULL)
+		return ERR_PLAIN(-EINVAL, "--console-socket is given, but config.json's process.terminal is not set");
+	return 0;
+}
+
+static int create_steps(struct instance *i, const struct create_options *o, const struct launch *l, const char *text,
+			size_t len)
+{
+	struct container *c = i->c;
+	int r = fill_state(i->plan, c);
+
+	if (r == 0)
+		r = container_save(c);
+	if (r == 0) {
+		r = file_replace(c->dir, STATE_CONFIG, text, len, 0600);
+		if (r < 0)
+			ERR(r, "cannot keep a copy of config.json");
+	}
+	if (r == 0)
+		r = backend_container.create(i, l);
+	if (r == 0) {
+		c->state.creator = 0;
+		c->state.creator_start = 0;
+		r = container_save(c);
+	}
+	if (r == 0 && o->pid_file != NULL && l->waits_for_start)
+		r = pid_file_write(o->pid_file, i->pid);
+	return r;
+}
+
+int lifecycle_create(const struct create_options *o)
+{
+	_cleanup_container_ struct container c = CONTAINER_NULL;
+	_cleanup_instance_ struct instance i = INSTANCE_NULL;
+	_cleanup_plan_ struct plan *plan = NULL;
+	_cleanup_free_ char *text = NULL;
+	_cleanup_close_ int console = FD_NONE;
+	struct launch l = { .waits_for_start = true };
+	size_t len = 0;
+	int r = lifecycle_plan(o, &plan, &text, &len);
+
+	if (r == 0)
+		r = check_terminal(o, plan, false);
+	if (r == 0 && o->console_socket != NULL)
+		r = console_connect(o->console_socket, &console);
+	if (r == 0)
+		r = container_new(o->root, o->id, &c);
+	if (r < 0)
+		return r;
+	i.c = &c;
+	i.plan = plan;
+	l.console = console;
+	r = create_steps(&i, o, &l, text, len);
+	if (r == 0)
+		r = backend_container.commit(&i);
+	if (r < 0)
+		undo(&i);
+	return r;
+}
+
+/* ---- run ---- */
+
+/* start, poststart hooks; a failing poststart ends the container (runtime-spec "Lifecycle", step 9). */
+static int start_steps(struct instance *i)
+{
+	int r = backend_container.start(i);
+
+	if (r == 0)
+		r = hooks_run(HOOK_POSTSTART, &i->plan->hooks[HOOK_POSTSTART], &i->c->state, STATUS_RUNNING, i->pid);
+	return r;
+}
+
+static int run_delete(struct instance *i)
+{
+	int r = backend_container.destroy(i);
+
+	hooks_run_all(HOOK_POSTSTOP, &i->c->state.hooks[HOOK_POSTSTOP], &i->c->state, STATUS_STOPPED, 0);
+	return r < 0 ? r : container_remove(i->c);
+}
+
+static int run_steps(struct instance *i, const struct run_options *o, struct foreground *f, const struct launch *l,
+		     const char *text, size_t len)
+{
+	int r = create_steps(i, &o->create, l, text, len);
+
+	if (r == 0 && f != NULL)
+		r = foreground_take_terminal(f);
+	if (r == 0)
+		r = start_steps(i);
+	/* Only now it really runs (conmon takes the file's existence for success). */
+	if (r == 0 && o->create.pid_file != NULL)
+		r = pid_file_write(o->create.pid_file, i->pid);
+	return r;
+}
+
+static int run_with(struct instance *i, const struct run_options *o, struct launch *l, const char *text, size_t len,
+		    int *ret_status)
+{
+	_cleanup_foreground_ struct foreground f = FOREGROUND_NULL;
+	bool terminal = i->plan->has_process && i->plan->process.terminal;
+	int r = 0;
+
+	if (!o->detach) {
+		r = foreground_prepare(&f, terminal && l->console < 0);
+		if (r == 0 && f.console_child >= 0)
+			l->console = f.console_child;
+	}
+	if (r == 0)
+		r = run_steps(i, o, o->detach ? NULL : &f, l, text, len);
+	if (r < 0) {
+		undo(i);
+		return r;
+	}
+	*ret_status = 0;
+	if (o->detach)
+		return 0;
+	/* Others may act on the running container (exec, kill, delete --force): the lock was for its making. */
+	container_unlock(i->c);
+	r = foreground_wait(&f, i->pidfd, ret_status);
+	fd_close(&i->pidfd);
+	i->c->state.pid = 0;
+	if (r == 0 && !o->keep && container_lock_existing(i->c) == 0)
+		r = run_delete(i);
+	return r;
+}
+
+int lifecycle_run(const struct run_options *o, int *ret_status)
+{
+	_cleanup_container_ struct container c = CONTAINER_NULL;
+	_cleanup_instance_ struct instance i = INSTANCE_NULL;
+	_cleanup_plan_ struct plan *plan = NULL;
+	_cleanup_free_ char *text = NULL;
+	_cleanup_close_ int console = FD_NONE;
+	struct launch l = { .waits_for_start = false };
+	size_t len = 0;
+	int r = lifecycle_plan(&o->create, &plan, &text, &len);
+
+	if (r == 0)
+		r = check_terminal(&o->create, plan, !o->detach);
+	if (r == 0 && o->create.console_socket != NULL)
+		r = console_connect(o->create.console_socket, &console);
+	/* Orphans of a container without a pid namespace come to us instead of the host's init. */
+	if (r == 0 && !o->no_subreaper && !o->detach && !plan_has_ns(plan, CLONE_NEWPID) &&
+	    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+		r = ERR(-errno, "cannot become a subreaper");
+	if (r == 0)
+		r = container_new(o->create.root, o->create.id, &c);
+	if (r < 0)
+		return r;
+	i.c = &c;
+	i.plan = plan;
+	l.console = console;
+	return run_with(&i, o, &l, text, len, ret_status);
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * struct plan: what will be done for one container, as plain data.
+ *
+ * plan_build() is the only reader of the specification. It decides everything that
+ * can be decided without touching the system: which namespaces, which mounts with
+ * which flags, which devices, which cgroup, the process. After it nobody looks at the
+ * spec again; `nacre explain` prints a plan, a back end executes it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "cgroups/cgroup.h"
+#include "namespaces/devices.h"
+#include "namespaces/mount_options.h"
+#include "namespaces/ns.h"
+#include "namespaces/process.h"
+#include "namespaces/userns.h"
+#include "seccomp/seccomp.h"
+
+struct arena;
+struct spec;
+struct spec_process;
+
+enum cgroup_manager { CGROUP_MANAGER_FS, CGROUP_MANAGER_SYSTEMD, CGROUP_MANAGER_DISABLED };
+
+struct plan_ns {
+	unsigned int flag;	/* CLONE_NEW* */
+	const char *path;	/* join this one; NULL: make a new one */
+};
+
+struct plan_kv {
+	const char *key, *value;
+};
+
+struct plan_hook {
+	const char *path;
+	const char *const *args;	/* NULL-terminated; NULL: path alone */
+	const char *const *env;		/* NULL-terminated, may be empty */
+	unsigned int timeout;		/* seconds, 0: none */
+};
+
+enum hook_kind {
+	HOOK_PRESTART,
+	HOOK_CREATE_RUNTIME,
+	HOOK_CREATE_CONTAINER,
+	HOOK_START_CONTAINER,
+	HOOK_POSTSTART,
+	HOOK_POSTSTOP,
+	HOOK_KINDS,
+};
+
+struct plan_hooks {
+	const struct plan_hook *v;
+	size_t n;
+};
+
+/* What the command line adds to config.json. */
+struct plan_options {
+	const char *id;
+	const char *bundle;	/* absolute, canonical */
+	enum cgroup_manager cgroup_manager;
+	bool no_pivot, no_new_keyring;
+	unsigned int preserve_fds;	/* --preserve-fds alone */
+	unsigned int listen_fds;	/* $LISTEN_FDS, passed on */
+};
+
+struct plan {
+	struct spec *spec;	/* owner of all memory here */
+	struct arena *arena;
+
+	const char *id, *bundle, *rootfs, *oci_version;
+	bool rootfs_readonly, no_pivot, new_keyring;
+
+	struct plan_ns ns[8];
+	size_t n_ns;
+	struct ns_time_offset monotonic, boottime;
+	struct userns_req userns;
+	const char *hostname, *domainname;	/* NULL: untouched */
+	bool loopback;				/* a new network namespace: lo goes up */
+
+	struct mount_req *mounts;
+	size_t n_mounts;
+	unsigned long isolate;			/* MS_SLAVE or MS_PRIVATE on all of the host's mounts */
+	unsigned long root_propagation;		/* 0: untouched */
+	bool default_devices;			/* /dev is the container's own, not a bind mount */
+	const struct device_req *devices;
+	size_t n_devices;
+	const char *const *masked_paths, *const *readonly_paths;
+	size_t n_masked, n_readonly;
+	const struct plan_kv *sysctl;
+	size_t n_sysctl;
+
+	enum cgroup_manager cgroup_manager;
+	const char *cgroup_path;		/* below the cgroup2 mount; NULL: none */
+	const struct cgroup_device_rule *device_rules;
+	size_t n_device_rules;
+
+	bool has_process;
+	struct process_req process;
+	bool has_seccomp;
+	struct seccomp_req seccomp;
+
+	struct plan_hooks hooks[HOOK_KINDS];
+	const struct plan_kv *annotations;
+	size_t n_annotations;
+};
+
+/*
+ * Takes ownership of spec on success and on failure. Errors name the JSON path and the rule.
+ */
+int plan_build(struct spec *spec, const struct plan_options *o, struct plan **ret_plan);
+void plan_free(struct plan *p);
+void plan_freep(struct plan **p);
+#define _cleanup_plan_ __attribute__((cleanup(plan_freep)))
+
+/* The process part alone, for exec: in a. sp stays the caller's and must outlive *ret. */
+int plan_process(struct arena *a, const struct spec_process *sp, unsigned int preserve_fds, unsigned int listen_fds,
+		 struct process_req *ret);
+
+/* Warns of capabilities that the calling process does not have to give. */
+int plan_warn_ungrantable(const struct caps_req *c);
+
+const char *hook_kind_name(enum hook_kind k);	/* "createRuntime"… */
+
+bool plan_has_new_ns(const struct plan *p, unsigned int flag);
+/* New or joined. */
+bool plan_has_ns(const struct plan *p, unsigned int flag);
+
+/* Prints the ordered steps, as text or JSON, on stdout. */
+int plan_print_text(const struct plan *p);
+int plan_print_json(const struct plan *p);

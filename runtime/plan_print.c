@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A plan in words. One walk makes a list of (step, what) pairs; the text and the JSON form
+ * print the same list, so that they cannot tell different stories.
+ */
+#include "runtime/plan.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "oci/json.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/str.h"
+
+struct printer {
+	struct json_writer *json;	/* NULL: text */
+	const char *section;
+	unsigned int n;
+};
+
+__attribute__((format(printf, 3, 4))) static void step(struct printer *p, const char *section, const char *fmt, ...)
+{
+	char *line = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&line, fmt, ap) < 0)
+		line = NULL;
+	va_end(ap);
+	if (p->json != NULL) {
+		json_object_open(p->json);
+		json_kv_int(p->json, "step", ++p->n);
+		json_kv_string(p->json, "kind", section);
+		json_kv_string(p->json, "what", line);
+		json_object_close(p->json);
+	} else {
+		bool again = p->section != NULL && str_eq(p->section, section);
+
+		printf("%2u  %-14s %s\n", ++p->n, again ? "" : section, line != NULL ? line : "");
+	}
+	p->section = section;
+	free(line);
+}
+
+static void print_cgroup(struct printer *p, const struct plan *plan)
+{
+	if (plan->cgroup_path == NULL) {
+		step(p, "cgroup", "none (disabled)");
+		return;
+	}
+	step(p, "cgroup", "create %s", plan->cgroup_path);
+	for (size_t i = 0; i < plan->n_device_rules; i++) {
+		const struct cgroup_device_rule *d = &plan->device_rules[i];
+		char major[24] = "*", minor[24] = "*";
+
+		if (d->major >= 0)
+			snprintf(major, sizeof(major), "%lld", d->major);
+		if (d->minor >= 0)
+			snprintf(minor, sizeof(minor), "%lld", d->minor);
+		step(p, "devices", "%s %c %s:%s %s%s%s", d->allow ? "allow" : "deny", d->type, major, minor,
+		     d->read ? "r" : "", d->write ? "w" : "", d->mknod ? "m" : "");
+	}
+}
+
+static void print_namespaces(struct printer *p, const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n_ns; i++) {
+		if (plan->ns[i].path == NULL)
+			step(p, "namespace", "new %s", ns_name(plan->ns[i].flag));
+		else
+			step(p, "namespace", "join %s %s", ns_name(plan->ns[i].flag), plan->ns[i].path);
+	}
+	for (size_t i = 0; i < plan->userns.n_uid; i++)
+		step(p, "id map", "uid %u -> host %u, %u ids", plan->userns.uid[i].container_id,
+		     plan->userns.uid[i].host_id, plan->userns.uid[i].size);
+	for (size_t i = 0; i < plan->userns.n_gid; i++)
+		step(p, "id map", "gid %u -> host %u, %u ids", plan->userns.gid[i].container_id,
+		     plan->userns.gid[i].host_id, plan->userns.gid[i].size);
+	if (plan->monotonic.present)
+		step(p, "time", "monotonic %+lld s", (long long)plan->monotonic.secs);
+	if (plan->boottime.present)
+		step(p, "time", "boottime %+lld s", (long long)plan->boottime.secs);
+	if (plan->new_keyring)
+		step(p, "keyring", "new session keyring _ses.%s", plan->id);
+	if (plan->hostname != NULL)
+		step(p, "hostname", "%s", plan->hostname);
+	if (plan->domainname != NULL)
+		step(p, "domainname", "%s", plan->domainname);
+	if (plan->loopback)
+		step(p, "network", "loopback up");
+	for (size_t i = 0; i < plan->n_sysctl; i++)
+		step(p, "sysctl", "%s = %s", plan->sysctl[i].key, plan->sysctl[i].value);
+}
+
+static void print_mounts(struct printer *p, const struct plan *plan)
+{
+	step(p, "root", "%s%s", plan->rootfs, plan->rootfs_readonly ? " (read-only)" : "");
+	for (size_t i = 0; i < plan->n_mounts; i++) {
+		const struct mount_req *m = &plan->mounts[i];
+
+		step(p, "mount", "%s%s on %s (%s)", m->remount ? "remount " : m->recursive ? "rbind " : m->bind ? "bind " : "",
+		     m->remount ? "" : m->bind ? m->source : m->fstype, m->target, mount_attr_text(plan->arena, m));
+	}
+	for (size_t i = 0; i < plan->n_devices; i++)
+		step(p, "device", "%s %c %u:%u mode %04o owner %u:%u", plan->devices[i].path,
+		     plan->devices[i].type == S_IFCHR ? 'c' : plan->devices[i].type == S_IFBLK ? 'b' : 'p',
+		     plan->devices[i].major, plan->devices[i].minor, (unsigned int)plan->devices[i].mode,
+		     plan->devices[i].uid, plan->devices[i].gid);
+	if (plan->default_devices && plan_has_ns(plan, CLONE_NEWNS))
+		step(p, "device", "the default ones (null zero full random urandom tty, links, ptmx)");
+	for (size_t i = 0; i < plan->n_masked; i++)
+		step(p, "mask", "%s", plan->masked_paths[i]);
+	for (size_t i = 0; i < plan->n_readonly; i++)
+		step(p, "read-only", "%s", plan->readonly_paths[i]);
+	if (plan->root_propagation != 0)
+		step(p, "propagation", "%s on /", mount_propagation_word(plan->root_propagation));
+}
+
+static void print_hooks(struct printer *p, const struct plan *plan, enum hook_kind kind)
+{
+	for (size_t i = 0; i < plan->hooks[kind].n; i++)
+		step(p, "hook", "%s: %s", hook_kind_name(kind), plan->hooks[kind].v[i].path);
+}
+
+static void print_caps(struct printer *p, const char *set, uint64_t mask)
+{
+	_cleanup_buf_ struct buf b = BUF_NULL;
+
+	for (unsigned int i = 0; caps_name(i) != NULL; i++)
+		if (mask & ((uint64_t)1 << i))
+			buf_printf(&b, " %s", caps_name(i));
+	if (b.len > 0)
+		step(p, "capabilities", "%s:%s", set, b.data);
+}
+
+static void print_process(struct printer *p, const struct plan *plan)
+{
+	const struct process_req *q = &plan->process;
+	_cleanup_buf_ struct buf args = BUF_NULL;
+
+	if (!plan->has_process)
+		return;
+	step(p, "user", "%u:%u", q->uid, q->gid);
+	print_caps(p, "bounding", q->caps.bounding);
+	print_caps(p, "effective", q->caps.effective);
+	print_caps(p, "permitted", q->caps.permitted);
+	print_caps(p, "inheritable", q->caps.inheritable);
+	print_caps(p, "ambient", q->caps.ambient);
+	if (q->caps.bounding == 0 && q->caps.permitted == 0)
+		step(p, "capabilities", "none");
+	for (size_t i = 0; i < q->n_rlimits; i++)
+		step(p, "rlimit", "%s %llu:%llu", q->rlimits[i].name, (unsigned long long)q->rlimits[i].soft,
+		     (unsigned long long)q->rlimits[i].hard);
+	if (q->no_new_privs)
+		step(p, "privileges", "no_new_privs");
+	if (plan->has_seccomp)
+		step(p, "seccomp", "default %s, %zu rules", plan->seccomp.default_action, plan->seccomp.n_rules);
+	for (size_t i = 0; q->args[i] != NULL; i++)
+		buf_printf(&args, "%s%s", i > 0 ? " " : "", q->args[i]);
+	step(p, "process", "%s  (cwd %s%s)", args.data != NULL ? args.data : "", q->cwd, q->terminal ? ", terminal" : "");
+}
+
+static void walk(struct printer *p, const struct plan *plan)
+{
+	step(p, "container", "%s from %s, back end container", plan->id, plan->bundle);
+	print_cgroup(p, plan);
+	print_namespaces(p, plan);
+	print_mounts(p, plan);
+	print_hooks(p, plan, HOOK_PRESTART);
+	print_hooks(p, plan, HOOK_CREATE_RUNTIME);
+	print_hooks(p, plan, HOOK_CREATE_CONTAINER);
+	step(p, "root", "%s", !plan_has_ns(plan, CLONE_NEWNS) ? "chroot" : plan->no_pivot ? "move and chroot" : "pivot_root");
+	step(p, "wait", "for start");
+	print_hooks(p, plan, HOOK_START_CONTAINER);
+	print_process(p, plan);
+	print_hooks(p, plan, HOOK_POSTSTART);
+	print_hooks(p, plan, HOOK_POSTSTOP);
+}
+
+int plan_print_text(const struct plan *plan)
+{
+	struct printer p = { .json = NULL };
+
+	walk(&p, plan);
+	return 0;
+}
+
+int plan_print_json(const struct plan *plan)
+{
+	_cleanup_json_writer_ struct json_writer *w = json_writer_new(true);
+	struct printer p = { .json = w };
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+
+	if (w == NULL)
+		return ERR_NOMEM();
+	json_object_open(w);
+	json_kv_string(w, "id", plan->id);
+	json_kv_string(w, "isolation", "container");
+	json_kv_string(w, "bundle", plan->bundle);
+	json_kv_string(w, "rootfs", plan->rootfs);
+	json_key(w, "steps");
+	json_array_open(w);
+	walk(&p, plan);
+	json_array_close(w);
+	json_object_close(w);
+	text = json_writer_take(w, &len);
+	if (text == NULL)
+		return ERR_NOMEM();
+	fputs(text, stdout);
+	return 0;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The process of a plan: names to numbers. Used for config.json and for exec's process.json. */
+#include "runtime/plan.h"
+
+#include <errno.h>
+
+#include "oci/spec.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/log.h"
+#include "runtime/base/str.h"
+
+static uint64_t cap_mask(const struct strv *names)
+{
+	uint64_t mask = 0;
+
+	for (size_t i = 0; i < names->n; i++) {
+		uint64_t bit;
+
+		/* The specification: a capability that cannot be granted is worth a warning, never an error. */
+		if (caps_from_name(names->v[i], &bit) < 0)
+			log_warning("unknown capability \"%s\" is left out", names->v[i]);
+		else
+			mask |= bit;
+	}
+	return mask;
+}
+
+static int build_caps(const struct spec_caps *in, struct caps_req *out)
+{
+	out->present = in->present;
+	out->bounding = cap_mask(&in->bounding);
+	out->effective = cap_mask(&in->effective);
+	out->inheritable = cap_mask(&in->inheritable);
+	out->permitted = cap_mask(&in->permitted);
+	out->ambient = cap_mask(&in->ambient);
+	return 0;
+}
+
+static int build_rlimits(struct arena *a, const struct spec_process *sp, struct process_req *q)
+{
+	struct rlimit_req *v = arena_array(a, sp->n_rlimits, sizeof(*v));
+
+	if (v == NULL)
+		return ERR_NOMEM();
+	for (size_t i = 0; i < sp->n_rlimits; i++) {
+		v[i].name = sp->rlimits[i].type;
+		v[i].soft = sp->rlimits[i].soft;
+		v[i].hard = sp->rlimits[i].hard;
+		if (rlimit_resource(v[i].name, &v[i].resource) < 0)
+			return ERR_PLAIN(-EINVAL, "process.rlimits[%zu].type: \"%s\" does not exist here", i, v[i].name);
+	}
+	q->rlimits = v;
+	q->n_rlimits = sp->n_rlimits;
+	return 0;
+}
+
+/* Room for LISTEN_FDS, LISTEN_PID, HOME and the NULL. */
+static int build_env(struct arena *a, const struct spec_process *sp, unsigned int listen_fds, struct process_req *q)
+{
+	q->env = arena_array(a, sp->env.n + 4, sizeof(*q->env));
+	if (q->env == NULL)
+		return ERR_NOMEM();
+	for (size_t i = 0; i < sp->env.n; i++)
+		q->env[q->n_env++] = sp->env.v[i];
+	if (listen_fds > 0) {
+		q->env[q->n_env] = arena_printf(a, "LISTEN_FDS=%u", listen_fds);
+		q->env[q->n_env + 1] = "LISTEN_PID=1";
+		if (q->env[q->n_env] == NULL)
+			return ERR_NOMEM();
+		q->n_env += 2;
+	}
+	return 0;
+}
+
+/* What this version parses but does not apply yet. */
+static int refuse_unbuilt(const struct spec_process *sp)
+{
+	if (sp->scheduler.present)
+		return ERR_PLAIN(-ENOTSUP, "process.scheduler: this version of nacre cannot apply it");
+	if (sp->io_priority.present)
+		return ERR_PLAIN(-ENOTSUP, "process.ioPriority: this version of nacre cannot apply it");
+	if (sp->has_exec_cpu_affinity)
+		return ERR_PLAIN(-ENOTSUP, "process.execCPUAffinity: this version of nacre cannot apply it");
+	return 0;
+}
+
+int plan_process(struct arena *a, const struct spec_process *sp, unsigned int preserve_fds, unsigned int listen_fds,
+		 struct process_req *q)
+{
+	int r = refuse_unbuilt(sp);
+
+	if (r < 0)
+		return r;
+	*q = (struct process_req){
+		.args = sp->args.v,
+		.cwd = sp->cwd,
+		.uid = sp->user.uid,
+		.gid = sp->user.gid,
+		.groups = sp->user.additional_gids,
+		.n_groups = sp->user.n_additional_gids,
+		.has_umask = sp->user.has_umask,
+		.umask = (mode_t)sp->user.umask,
+		.no_new_privs = sp->no_new_privileges,
+		.terminal = sp->terminal,
+		.has_console_size = sp->has_console_size,
+		.console_height = sp->console_height,
+		.console_width = sp->console_width,
+		.has_oom_score_adj = sp->has_oom_score_adj,
+		.oom_score_adj = sp->oom_score_adj,
+		.apparmor = sp->apparmor_profile != NULL && *sp->apparmor_profile != '\0' ? sp->apparmor_profile : NULL,
+		.selinux = sp->selinux_label != NULL && *sp->selinux_label != '\0' ? sp->selinux_label : NULL,
+		.preserve_fds = preserve_fds + listen_fds,
+	};
+	if (sp->args.n == 0)
+		return ERR_PLAIN(-EINVAL, "process.args: is required and must not be empty");
+	r = build_caps(&sp->caps, &q->caps);
+	if (r == 0)
+		r = build_rlimits(a, sp, q);
+	if (r == 0)
+		r = build_env(a, sp, listen_fds, q);
+	return r;
+}
+
+/* The specification asks for a warning, not an error. */
+int plan_warn_ungrantable(const struct caps_req *c)
+{
+	uint64_t permitted, missing;
+	int r = caps_permitted(&permitted);
+
+	if (r < 0)
+		return r;
+	missing = (c->permitted | c->effective | c->inheritable | c->ambient) & ~permitted;
+	for (unsigned int i = 0; missing != 0 && caps_name(i) != NULL; i++)
+		if (missing & ((uint64_t)1 << i))
+			log_warning("capability %s cannot be granted here", caps_name(i));
+	return 0;
+}

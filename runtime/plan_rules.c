@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See plan_rules.h. */
+#include "runtime/plan_rules.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <sys/mount.h>
+
+#include "namespaces/procfs.h"
+#include "oci/spec.h"
+#include "runtime/base/err.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/str.h"
+#include "runtime/plan.h"
+
+/* Below /proc only these may be mounted over (lxcfs and the like); anything else could feed lies to tools in the container. */
+static const char *const proc_allowed[] = {
+	"/proc/cpuinfo", "/proc/diskstats", "/proc/loadavg",  "/proc/meminfo",		  "/proc/net/dev",
+	"/proc/slabinfo", "/proc/stat",	    "/proc/swaps",    "/proc/sys/kernel/ns_last_pid", "/proc/sys/crypto/fips_enabled",
+	"/proc/uptime",
+};
+
+static const char *const ipc_sysctls[] = {
+	"kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall",
+	"kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced",
+};
+
+int plan_check_mount(const struct plan *p, size_t i)
+{
+	const struct mount_req *m = &p->mounts[i];
+
+	if (str_eq(m->target, "/"))
+		return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu].destination: \"/\" is the root file system's place", i);
+	if (!str_starts(m->target, "/proc/") || m->remount)
+		return 0;
+	if (str_in(m->target, proc_allowed, ARRAY_SIZE(proc_allowed)))
+		return 0;
+	return ERR_PLAIN(-EPERM, "config.json: mounts[%zu].destination: \"%s\" cannot be mounted because it is inside /proc", i,
+			 m->target);
+}
+
+int plan_check_no_mount_ns(const struct plan *p)
+{
+	const struct spec_linux *l = &p->spec->linux_;
+
+	if (p->spec->n_mounts > 0)
+		return ERR_PLAIN(-EINVAL, "config.json: mounts: without a mount namespace they would be the host's");
+	if (l->masked_paths.n > 0 || l->readonly_paths.n > 0)
+		return ERR_PLAIN(-EINVAL, "config.json: linux.maskedPaths, linux.readonlyPaths: need a mount namespace");
+	if (p->spec->root.readonly)
+		return ERR_PLAIN(-EINVAL, "config.json: root.readonly: needs a mount namespace");
+	if (l->rootfs_propagation != NULL)
+		return ERR_PLAIN(-EINVAL, "config.json: linux.rootfsPropagation: needs a mount namespace");
+	return 0;
+}
+
+/* Is the container's namespace of this kind another than the runtime's own? */
+static int separate(const struct plan *p, unsigned int flag, bool *ret)
+{
+	for (size_t i = 0; i < p->n_ns; i++) {
+		_cleanup_close_ int fd = FD_NONE;
+		bool own = false;
+		int r;
+
+		if (p->ns[i].flag != flag)
+			continue;
+		if (p->ns[i].path == NULL) {
+			*ret = true;
+			return 0;
+		}
+		r = ns_open(p->ns[i].path, flag, &fd);
+		if (r == 0)
+			r = ns_is_own(fd, flag, &own);
+		*ret = !own;
+		return r;
+	}
+	*ret = false;
+	return 0;
+}
+
+static int need_ns(const struct plan *p, unsigned int flag, const char *what, const char *name)
+{
+	bool ok = false;
+	int r = separate(p, flag, &ok);
+
+	if (r < 0)
+		return r;
+	if (!ok)
+		return ERR_PLAIN(-EINVAL, "config.json: %s%s: needs a %s namespace that is not the host's", what, name,
+				 ns_name(flag));
+	return 0;
+}
+
+/* Only what a namespace keeps apart may be set: anything else is the host's. */
+static int check_sysctl(const struct plan *p, const char *key)
+{
+	char name[256];
+	size_t len = strlen(key);
+
+	if (len >= sizeof(name))
+		return ERR_PLAIN(-EINVAL, "config.json: linux.sysctl: a name of %zu characters", len);
+	memcpy(name, key, len + 1);
+	if (strchr(name, '/') != NULL)
+		for (char *c = name; *c != '\0'; c++)
+			*c = *c == '/' ? '.' : *c;
+	if (str_in(name, ipc_sysctls, ARRAY_SIZE(ipc_sysctls)) || str_starts(name, "fs.mqueue."))
+		return need_ns(p, CLONE_NEWIPC, "linux.sysctl.", key);
+	if (str_starts(name, "net."))
+		return need_ns(p, CLONE_NEWNET, "linux.sysctl.", key);
+	if (str_eq(name, "kernel.domainname"))
+		return need_ns(p, CLONE_NEWUTS, "linux.sysctl.", key);
+	if (str_eq(name, "kernel.hostname"))
+		return ERR_PLAIN(-EINVAL, "config.json: linux.sysctl.%s: use the property hostname", key);
+	if (str_starts(name, "user."))
+		return need_ns(p, CLONE_NEWUSER, "linux.sysctl.", key);
+	return ERR_PLAIN(-EINVAL, "config.json: linux.sysctl.%s: is not in a separate kernel namespace", key);
+}
+
+static int check_lsm(const struct plan *p)
+{
+	const struct process_req *q = &p->process;
+
+	if (q->apparmor != NULL && !lsm_apparmor_enabled())
+		return ERR_PLAIN(-ENOTSUP, "config.json: process.apparmorProfile: AppArmor is not enabled on this host");
+	if (q->selinux != NULL && !lsm_selinux_enabled())
+		return ERR_PLAIN(-ENOTSUP, "config.json: process.selinuxLabel: SELinux is not enabled on this host");
+	if (p->spec->linux_.mount_label != NULL && !lsm_selinux_enabled())
+		return ERR_PLAIN(-ENOTSUP, "config.json: linux.mountLabel: SELinux is not enabled on this host");
+	return 0;
+}
+
+int plan_check(const struct plan *p)
+{
+	int r = check_lsm(p);
+
+	if (r == 0 && p->hostname != NULL)
+		r = need_ns(p, CLONE_NEWUTS, "hostname", "");
+	if (r == 0 && p->domainname != NULL)
+		r = need_ns(p, CLONE_NEWUTS, "domainname", "");
+	for (size_t i = 0; r == 0 && i < p->n_sysctl; i++)
+		r = check_sysctl(p, p->sysctl[i].key);
+	return r;
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rules between the parts of a plan: what may not be combined, and what could touch the host. */
+#pragma once
+
+#include <stddef.h>
+
+struct plan;
+
+/* One mount: no /proc subpath but a few files (CVE-2019-19921's way in). */
+int plan_check_mount(const struct plan *p, size_t i);
+/* Without a mount namespace every mount would be the host's: only a bare chroot is possible. */
+int plan_check_no_mount_ns(const struct plan *p);
+/* All the rest, once the plan is complete: sysctls, hostname, LSM labels, preserved combinations. */
+int plan_check(const struct plan *p);

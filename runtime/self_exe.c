@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See self_exe.h. */
+#include "runtime/self_exe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "runtime/base/err.h"
+#include "runtime/base/fd.h"
+
+#define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+extern char **environ;
+
+/* The mount's own flag, or the seals of a memfd. */
+static int already_protected(int self)
+{
+	struct statvfs fs;
+	int seals;
+
+	if (fstatvfs(self, &fs) == 0 && (fs.f_flag & ST_RDONLY))
+		return 1;
+	seals = fcntl(self, F_GET_SEALS);
+	return seals >= 0 && (seals & SEALS) == SEALS;
+}
+
+/* A clone of the file's mount, read-only, in no namespace: nothing is copied, nobody can remount it. */
+static int open_readonly(int *ret_fd)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID };
+	_cleanup_close_ int fd = open_tree(AT_FDCWD, "/proc/self/exe", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+		return -errno;
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+static int open_copy(int self, int *ret_fd)
+{
+	_cleanup_close_ int fd = memfd_create("nacre", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct stat st;
+
+	if (fd < 0 || fstat(self, &st) < 0)
+		return -errno;
+	for (off_t left = st.st_size; left > 0;) {
+		ssize_t n = sendfile(fd, self, NULL, (size_t)left);
+
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		left -= n;
+	}
+	if (fcntl(fd, F_ADD_SEALS, SEALS) < 0)
+		return -errno;
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+int self_exe_protect(char **argv)
+{
+	_cleanup_close_ int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), safe = FD_NONE;
+	int r;
+
+	if (self < 0)
+		return ERR(-errno, "cannot open /proc/self/exe");
+	if (already_protected(self))
+		return 0;
+	r = open_readonly(&safe);
+	if (r < 0)
+		r = open_copy(self, &safe);
+	if (r < 0)
+		return ERR(r, "cannot protect nacre's own program file from the container");
+	execveat(safe, "", argv, environ, AT_EMPTY_PATH);
+	return ERR(-errno, "cannot execute nacre from its protected copy");
+}

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See state_json.h. */
+#include "runtime/state_json.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+
+#include "oci/json.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/parse_int.h"
+#include "runtime/base/str.h"
+#include "runtime/state.h"
+
+#define STATE_MAX ((size_t)16 * 1024 * 1024)
+
+/* ---- writing ---- */
+
+static void write_strings(struct json_writer *w, const char *key, const char *const *v)
+{
+	json_key(w, key);
+	json_array_open(w);
+	for (size_t i = 0; v != NULL && v[i] != NULL; i++)
+		json_string(w, v[i]);
+	json_array_close(w);
+}
+
+static void write_hooks(struct json_writer *w, const char *key, const struct plan_hooks *h)
+{
+	if (h->n == 0)
+		return;
+	json_key(w, key);
+	json_array_open(w);
+	for (size_t i = 0; i < h->n; i++) {
+		json_object_open(w);
+		json_kv_string(w, "path", h->v[i].path);
+		if (h->v[i].args != NULL)
+			write_strings(w, "args", h->v[i].args);
+		write_strings(w, "env", h->v[i].env);
+		json_kv_int(w, "timeout", h->v[i].timeout);
+		json_object_close(w);
+	}
+	json_array_close(w);
+}
+
+static void write_annotations(struct json_writer *w, const struct state *s)
+{
+	if (s->n_annotations == 0)
+		return;
+	json_key(w, "annotations");
+	json_object_open(w);
+	for (size_t i = 0; i < s->n_annotations; i++)
+		json_kv_string(w, s->annotations[i].key, s->annotations[i].value);
+	json_object_close(w);
+}
+
+int state_save(int dir, const struct state *s)
+{
+	_cleanup_json_writer_ struct json_writer *w = json_writer_new(true);
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+
+	if (w == NULL)
+		return -ENOMEM;
+	json_object_open(w);
+	json_kv_int(w, "version", STATE_VERSION);
+	json_kv_string(w, "id", s->id);
+	json_kv_string(w, "bundle", s->bundle);
+	json_kv_string(w, "rootfs", s->rootfs);
+	json_kv_string(w, "ociVersion", s->oci_version);
+	json_kv_string(w, "created", s->created);
+	json_kv_string(w, "owner", s->owner);
+	json_kv_string(w, "isolation", s->isolation);
+	json_kv_int(w, "pid", s->pid);
+	json_kv_int(w, "startTime", (int64_t)s->start_time);
+	json_kv_int(w, "creator", s->creator);
+	json_kv_int(w, "creatorStart", (int64_t)s->creator_start);
+	if (s->cgroup_path != NULL)
+		json_kv_string(w, "cgroup", s->cgroup_path);
+	json_kv_int(w, "cgroupCreatedFrom", (int64_t)s->cgroup_created_from);
+	json_kv_int(w, "namespaces", s->ns_flags);
+	json_kv_bool(w, "hasProcess", s->has_process);
+	json_kv_bool(w, "newKeyring", s->new_keyring);
+	json_kv_bool(w, "cgroupOwned", s->cgroup_owned);
+	write_hooks(w, "poststart", &s->hooks[HOOK_POSTSTART]);
+	write_hooks(w, "poststop", &s->hooks[HOOK_POSTSTOP]);
+	write_annotations(w, s);
+	json_object_close(w);
+	text = json_writer_take(w, &len);
+	return text == NULL ? -ENOMEM : file_replace(dir, STATE_FILE, text, len, 0600);
+}
+
+/* ---- reading ---- */
+
+static int damaged(const char *what)
+{
+	return ERR_PLAIN(-EBADMSG, "its state file is damaged (%s)", what);
+}
+
+static int get_string(const struct json *o, const char *key, bool required, const char **ret)
+{
+	const struct json *j = json_member(o, key);
+
+	*ret = NULL;
+	if (j == NULL)
+		return required ? damaged(key) : 0;
+	if (j->type != JSON_STRING)
+		return damaged(key);
+	*ret = j->text;
+	return 0;
+}
+
+static int get_u64(const struct json *o, const char *key, uint64_t max, uint64_t *ret)
+{
+	const struct json *j = json_member(o, key);
+
+	if (j == NULL || j->type != JSON_NUMBER || parse_u64(j->text, 0, max, ret) < 0)
+		return damaged(key);
+	return 0;
+}
+
+static int get_bool(const struct json *o, const char *key, bool *ret)
+{
+	const struct json *j = json_member(o, key);
+
+	if (j == NULL || j->type != JSON_BOOL)
+		return damaged(key);
+	*ret = j->boolean;
+	return 0;
+}
+
+static int get_strings(struct arena *a, const struct json *o, const char *key, const char *const **ret)
+{
+	const struct json *j = json_member(o, key);
+	const char **v;
+	size_t n = 0;
+
+	*ret = NULL;
+	if (j == NULL)
+		return 0;
+	if (j->type != JSON_ARRAY)
+		return damaged(key);
+	v = arena_array(a, j->n + 1, sizeof(*v));
+	if (v == NULL)
+		return ERR_NOMEM();
+	for (const struct json *e = j->child; e != NULL; e = e->next) {
+		if (e->type != JSON_STRING)
+			return damaged(key);
+		v[n++] = e->text;
+	}
+	*ret = (const char *const *)v;
+	return 0;
+}
+
+static int get_hooks(struct arena *a, const struct json *o, const char *key, struct plan_hooks *ret)
+{
+	const struct json *j = json_member(o, key);
+	struct plan_hook *v;
+	size_t n = 0;
+
+	if (j == NULL)
+		return 0;
+	if (j->type != JSON_ARRAY)
+		return damaged(key);
+	v = arena_array(a, j->n, sizeof(*v));
+	if (v == NULL)
+		return ERR_NOMEM();
+	for (const struct json *e = j->child; e != NULL; e = e->next, n++) {
+		uint64_t timeout = 0;
+		int r = get_string(e, "path", true, &v[n].path);
+
+		if (r == 0)
+			r = get_strings(a, e, "args", &v[n].args);
+		if (r == 0)
+			r = get_strings(a, e, "env", &v[n].env);
+		if (r == 0)
+			r = get_u64(e, "timeout", UINT_MAX, &timeout);
+		if (r < 0)
+			return r;
+		v[n].timeout = (unsigned int)timeout;
+	}
+	ret->v = v;
+	ret->n = n;
+	return 0;
+}
+
+static int get_annotations(struct arena *a, const struct json *o, struct state *s)
+{
+	const struct json *j = json_member(o, "annotations");
+	struct plan_kv *v;
+	size_t n = 0;
+
+	if (j == NULL)
+		return 0;
+	if (j->type != JSON_OBJECT)
+		return damaged("annotations");
+	v = arena_array(a, j->n, sizeof(*v));
+	if (v == NULL)
+		return ERR_NOMEM();
+	for (const struct json *e = j->child; e != NULL; e = e->next) {
+		if (e->type != JSON_STRING)
+			return damaged("annotations");
+		v[n++] = (struct plan_kv){ e->key, e->text };
+	}
+	s->annotations = v;
+	s->n_annotations = n;
+	return 0;
+}
+
+static int get_numbers(const struct json *o, struct state *s)
+{
+	uint64_t pid = 0, creator = 0, created_from = 0, flags = 0;
+	int r = get_u64(o, "pid", INT_MAX, &pid);
+
+	if (r == 0)
+		r = get_u64(o, "startTime", INT64_MAX, &s->start_time);
+	if (r == 0)
+		r = get_u64(o, "creator", INT_MAX, &creator);
+	if (r == 0)
+		r = get_u64(o, "creatorStart", INT64_MAX, &s->creator_start);
+	if (r == 0)
+		r = get_u64(o, "cgroupCreatedFrom", PATH_MAX, &created_from);
+	if (r == 0)
+		r = get_u64(o, "namespaces", UINT_MAX, &flags);
+	s->pid = (pid_t)pid;
+	s->creator = (pid_t)creator;
+	s->cgroup_created_from = (size_t)created_from;
+	s->ns_flags = (unsigned int)flags;
+	return r;
+}
+
+static int get_texts(const struct json *o, struct state *s)
+{
+	const struct {
+		const char *key;
+		const char **dest;
+		bool required;
+	} texts[] = {
+		{ "id", &s->id, true },		   { "bundle", &s->bundle, true },
+		{ "rootfs", &s->rootfs, true },	   { "ociVersion", &s->oci_version, true },
+		{ "created", &s->created, true },  { "owner", &s->owner, true },
+		{ "isolation", &s->isolation, true }, { "cgroup", &s->cgroup_path, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		int r = get_string(o, texts[i].key, texts[i].required, texts[i].dest);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int state_parse(struct arena *a, const char *text, unsigned long len, struct state *s)
+{
+	const struct json *o;
+	uint64_t version = 0;
+	int r = json_parse(a, STATE_FILE, text, len, 16, &o);
+
+	*s = (struct state){ 0 };
+	if (r < 0)
+		return r == -ENOMEM ? r : damaged(err_text());
+	if (o->type != JSON_OBJECT || get_u64(o, "version", INT_MAX, &version) < 0)
+		return damaged("version");
+	if (version != STATE_VERSION)
+		return ERR_PLAIN(-EBADMSG, "its state file has version %llu, this nacre knows %d",
+				 (unsigned long long)version, STATE_VERSION);
+	r = get_texts(o, s);
+	if (r == 0)
+		r = get_numbers(o, s);
+	if (r == 0)
+		r = get_bool(o, "hasProcess", &s->has_process);
+	if (r == 0)
+		r = get_bool(o, "newKeyring", &s->new_keyring);
+	if (r == 0)
+		r = get_bool(o, "cgroupOwned", &s->cgroup_owned);
+	if (r == 0)
+		r = get_hooks(a, o, "poststart", &s->hooks[HOOK_POSTSTART]);
+	if (r == 0)
+		r = get_hooks(a, o, "poststop", &s->hooks[HOOK_POSTSTOP]);
+	return r < 0 ? r : get_annotations(a, o, s);
+}
+
+int state_load(struct arena *a, int dir, struct state *s)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+	int r = file_read(dir, STATE_FILE, STATE_MAX, &text, &len);
+
+	if (r == -ENOENT)
+		return r;
+	if (r < 0)
+		return ERR(r, "cannot read its state file");
+	return state_parse(a, text, len, s);
+}
+
+/* runtime-spec runtime.md "State". */
+void state_write_oci(struct json_writer *w, const struct state *s, enum container_status status, pid_t pid, bool extra)
+{
+	json_object_open(w);
+	json_kv_string(w, "ociVersion", s->oci_version);
+	json_kv_string(w, "id", s->id);
+	json_kv_int(w, "pid", pid);
+	json_kv_string(w, "status", status_name(status));
+	json_kv_string(w, "bundle", s->bundle);
+	if (extra) {
+		json_kv_string(w, "rootfs", s->rootfs);
+		json_kv_string(w, "created", s->created);
+	}
+	write_annotations(w, s);
+	if (extra)
+		json_kv_string(w, "owner", s->owner);
+	json_object_close(w);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * System call filters: a request in the specification's vocabulary -> BPF bytes
+ * (by libseccomp, the only file that includes it is compile.c) -> the kernel.
+ *
+ * Compilation happens in the runtime's own process; what crosses into the child
+ * (and into the state directory, for exec) is only the finished program.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct seccomp_arg {
+	uint32_t index;
+	uint64_t value, value_two;	/* value_two: the comparand of SCMP_CMP_MASKED_EQ (value is its mask) */
+	const char *op;
+};
+
+struct seccomp_rule {
+	const char *const *names;
+	size_t n_names;
+	const char *action;
+	bool has_errno_ret;
+	uint32_t errno_ret;
+	const struct seccomp_arg *args;
+	size_t n_args;
+};
+
+struct seccomp_req {
+	const char *default_action;
+	bool has_default_errno_ret;
+	uint32_t default_errno_ret;
+	const char *const *architectures;	/* SCMP_ARCH_…; the native one is always in */
+	size_t n_architectures;
+	const char *const *flags;		/* SECCOMP_FILTER_FLAG_…; NULL (no list in the config): SPEC_ALLOW */
+	size_t n_flags;
+	const struct seccomp_rule *rules;
+	size_t n_rules;
+};
+
+struct seccomp_program {
+	void *filter;		/* struct sock_filter[], malloc'ed */
+	size_t len;		/* bytes */
+	uint32_t flags;		/* for seccomp(2) */
+	bool uses_notify;	/* some action is SCMP_ACT_NOTIFY */
+};
+
+/*
+ * runtime-spec "linux.seccomp". Unknown system call names (of another
+ * architecture or newer than the library) are skipped, as every runtime does;
+ * their number goes to *ret_unknown when not NULL. Unknown actions, operators,
+ * architectures or flags, and errnoRet on an action without errno: -EINVAL.
+ */
+int seccomp_compile(const struct seccomp_req *req, struct seccomp_program *ret_prog, size_t *ret_unknown);
+void seccomp_program_deinit(struct seccomp_program *p);
+
+/*
+ * Loads into the calling thread. Without CAP_SYS_ADMIN the caller must have set
+ * no_new_privs. Gives the listener fd in *ret_listener (FD_NONE unless the flags
+ * ask for one). Async-signal-safe, allocates nothing, records no error text.
+ * -ESRCH: TSYNC could not reach another thread, nothing was loaded.
+ * (Not called seccomp_load: libseccomp has that name.)
+ */
+int seccomp_program_load(const struct seccomp_program *p, int *ret_listener);
+
+/* A compiled program's file form (magic, version, flags, length, bytes) for the state directory. */
+int seccomp_program_save(int dirfd, const char *name, const struct seccomp_program *p);
+/* -ENOENT if absent, -EBADMSG when it is not what save wrote. */
+int seccomp_program_read(int dirfd, const char *name, struct seccomp_program *ret_prog);
+
+/* Vocabulary, for `features`: actions, operators, architectures, flags. */
+struct seccomp_names {
+	const char *const *v;
+	size_t n;
+};
+struct seccomp_names seccomp_known_actions(void);
+struct seccomp_names seccomp_known_operators(void);
+struct seccomp_names seccomp_known_archs(void);
+struct seccomp_names seccomp_known_flags(void);
+/* Does the running kernel take this one of the known flags? One system call. */
+bool seccomp_flag_supported(const char *flag);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * config.json from anyone: must be parsed or refused with a text of one line,
+ * within the limits, and what was parsed must hold what spec.h promises.
+ */
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "oci/spec.h"
+#include "runtime/base/err.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_strv(const struct strv *s)
+{
+	assert(s->v != NULL);
+	for (size_t i = 0; i < s->n; i++)
+		assert(s->v[i] != NULL);
+	assert(s->v[s->n] == NULL);
+}
+
+static void check_linux(const struct spec_linux *l)
+{
+	check_strv(&l->masked_paths);
+	check_strv(&l->readonly_paths);
+	check_strv(&l->seccomp.flags);
+	check_strv(&l->seccomp.architectures);
+	assert(l->n_namespaces <= 8);
+	for (size_t i = 0; i < l->n_namespaces; i++)
+		assert(l->namespaces[i].type != NULL);
+	for (size_t i = 0; i < l->n_uid_map; i++)
+		assert(l->uid_map[i].container_id + l->uid_map[i].size > l->uid_map[i].container_id);
+	for (size_t i = 0; i < l->n_devices; i++)
+		assert(l->devices[i].path[0] == '/' && strchr("cbp", l->devices[i].type) != NULL);
+	for (size_t i = 0; i < l->seccomp.n_rules; i++) {
+		check_strv(&l->seccomp.rules[i].names);
+		assert(l->seccomp.rules[i].names.n > 0 && l->seccomp.rules[i].action != NULL);
+	}
+}
+
+static void check_spec(const struct spec *s)
+{
+	assert(s->oci_version[0] == '1');
+	assert(!s->has_root || s->root.path[0] != '\0');
+	if (s->process != NULL) {
+		check_strv(&s->process->args);
+		check_strv(&s->process->env);
+		check_strv(&s->process->caps.bounding);
+		assert(s->process->cwd[0] == '/');
+		for (size_t i = 0; i < s->process->env.n; i++)
+			assert(strchr(s->process->env.v[i], '=') != NULL);
+		assert(s->process->n_rlimits <= 16);
+	}
+	for (size_t i = 0; i < s->n_mounts; i++) {
+		assert(s->mounts[i].destination[0] == '/');
+		check_strv(&s->mounts[i].options);
+		assert((s->mounts[i].n_uid_map > 0) == (s->mounts[i].n_gid_map > 0));
+	}
+	for (size_t i = 0; i < s->hooks.poststop.n; i++)
+		assert(s->hooks.poststop.v[i].path[0] == '/');
+	check_linux(&s->linux_);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct spec *s = NULL;
+
+	err_clear();
+	if (spec_parse("config.json", (const char *)data, size, &s) == 0) {
+		check_spec(s);
+	} else {
+		assert(s == NULL);
+		assert(strncmp(err_text(), "config.json: ", strlen("config.json: ")) == 0);
+		assert(strchr(err_text(), '\n') == NULL);
+	}
+	spec_free(s);
+	return 0;
+}
