@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# What every bats file of nacre loads: a bundle to change, nacre under a time limit,
+# and a teardown that fails the test when anything is left behind.
+
+bats_require_minimum_version 1.5.0
+
+NACRE_TESTS=$(cd "${BATS_TEST_DIRNAME}/.." && pwd)
+NACRE_BUILD=${NACRE_BUILD:-$NACRE_TESTS/../build}
+NACRE_BIN=${NACRE_BIN:-$NACRE_BUILD/nacre}
+HELPERS=$NACRE_BUILD/tests/helpers
+NACRE_TIMEOUT=${NACRE_TIMEOUT:-30}
+
+# Where cgroup2 is mounted here: pure v2 in the test host, below "unified" on a hybrid host.
+cgroup_mount() {
+	if [ "$(stat -f -c %T /sys/fs/cgroup)" = cgroup2fs ]; then echo /sys/fs/cgroup; else echo /sys/fs/cgroup/unified; fi
+}
+
+# nacre ARG...: with the test's own state directory, never longer than NACRE_TIMEOUT.
+nacre() {
+	timeout -k 5 "$NACRE_TIMEOUT" "$NACRE_BIN" --root "$ROOT" "$@"
+}
+
+# Skips the test, saying why, unless each named thing is there.
+requires() {
+	local what
+	for what in "$@"; do
+		case $what in
+		root) [ "$(id -u)" = 0 ] || skip "needs root" ;;
+		cgroup) [ -e "$(cgroup_mount)/cgroup.procs" ] || skip "no cgroup2 file system is mounted" ;;
+		unified) [ "$(cgroup_mount)" = /sys/fs/cgroup ] || skip "needs a pure cgroup v2 host (see the test host)" ;;
+		userns) unshare -U true 2>/dev/null || skip "user namespaces are switched off" ;;
+		timens) [ -e /proc/self/ns/time ] || skip "the kernel has no time namespaces" ;;
+		sys_resource) [ $((0x$(sed -n 's/^CapEff:\t//p' /proc/self/status) >> 24 & 1)) = 1 ] || skip "root here lacks CAP_SYS_RESOURCE" ;;
+		apparmor) [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ] || skip "AppArmor is not enabled" ;;
+		selinux) [ -d /sys/fs/selinux/booleans ] || skip "SELinux is not enabled" ;;
+		strace) strace -o /dev/null true 2>/dev/null || skip "strace does not work here" ;;
+		*) command -v "$what" >/dev/null || skip "$what is not installed" ;;
+		esac
+	done
+}
+
+# A bundle: $BUNDLE/rootfs with busybox and the test programs, $BUNDLE/config.json that runs `true`
+# without a terminal. The root file system is made once a file (setup_file) and copied by hard link.
+make_rootfs() {
+	local applet dir=$1
+	mkdir -p "$dir"/{bin,etc,tmp,proc,sys,dev,root,mnt}
+	cp "$(command -v busybox)" "$dir/bin/busybox"
+	for applet in $("$dir/bin/busybox" --list); do
+		[ "$applet" = busybox ] || ln -f "$dir/bin/busybox" "$dir/bin/$applet"
+	done
+	if compgen -G "$HELPERS/*" >/dev/null; then find "$HELPERS" -maxdepth 1 -type f -perm -100 -exec cp -t "$dir/bin" {} +; fi
+	printf 'root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n' >"$dir/etc/passwd"
+	printf 'root:x:0:\nuser:x:1000:\n' >"$dir/etc/group"
+	chmod 1777 "$dir/tmp"
+}
+
+setup_file() {
+	export ROOTFS_TEMPLATE=$BATS_FILE_TMPDIR/rootfs
+	make_rootfs "$ROOTFS_TEMPLATE"
+}
+
+setup() {
+	# Short: unix socket paths have 107 bytes.
+	T=$(mktemp -d /tmp/nt.XXXXXX)
+	ROOT=$T/state
+	BUNDLE=$T/bundle
+	ID=t-$$-${BATS_TEST_NUMBER:-0}
+	mkdir -p "$BUNDLE"
+	cp -al "$ROOTFS_TEMPLATE" "$BUNDLE/rootfs"
+	"$NACRE_BIN" spec -b "$BUNDLE"
+	config '.process.terminal = false | .process.args = ["true"]'
+	MOUNTS_BEFORE=$(sort /proc/self/mountinfo | md5sum)
+	cd "$BUNDLE" || return 1
+}
+
+# config [JQ-OPTION...] JQ-PROGRAM: edits the bundle's config.json.
+config() {
+	jq "$@" "$BUNDLE/config.json" >"$BUNDLE/config.json.new"
+	mv "$BUNDLE/config.json.new" "$BUNDLE/config.json"
+}
+
+# args ARG...: what the container's process runs. sh_args SCRIPT: the same for a shell script.
+args() { config --argjson v "$(printf '%s\0' "$@" | jq -Rs 'split("\u0000") | if .[-1] == "" and length > 1 then .[:-1] else . end')" '.process.args = $v'; }
+sh_args() { args sh -c "$1"; }
+
+status_of() { nacre state "$1" | jq -r .status; }
+pid_of() { nacre state "$1" | jq -r .pid; }
+
+# wait_for SECONDS COMMAND...: until it succeeds. For what another process does in its own time.
+wait_for() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		[ "$SECONDS" -lt "$end" ] || return 1
+		sleep 0.05
+	done
+}
+
+has_status() { [ "$(status_of "$1")" = "$2" ]; }
+
+# No state directory, no cgroup, no process of ours, no mount more than before.
+assert_clean() {
+	local left
+	left=$(ls -A "$ROOT" 2>/dev/null || true)
+	[ -z "$left" ] || { echo "left in the state directory: $left"; return 1; }
+	left=$(find "$(cgroup_mount)" -maxdepth 3 -type d -name "*$ID*" 2>/dev/null || true)
+	[ -z "$left" ] || { echo "cgroups left: $left"; return 1; }
+	left=$(pgrep -af -- "--root $ROOT" || true)
+	[ -z "$left" ] || { echo "processes left: $left"; return 1; }
+	[ "$(sort /proc/self/mountinfo | md5sum)" = "$MOUNTS_BEFORE" ] || { echo "mounts differ"; return 1; }
+}
+
+# Ends what the test left running (containers named after $ID or listed), then checks; a file's own
+# clean-up goes before, in cleanup().
+teardown() {
+	local id result=0
+	if declare -F cleanup >/dev/null; then cleanup; fi
+	if [ -d "$ROOT" ]; then
+		for id in $(ls -A "$ROOT"); do nacre delete --force "$id" || result=1; done
+	fi
+	assert_clean || result=1
+	cd / || true
+	rm -rf "$T"
+	return $result
+}
