@@ -133,7 +133,8 @@ int caps_apply(const struct caps_req *c)
 	cap_free(state);
 	if (r < 0)
 		return ERR(r, "cannot set capabilities");
-	if (cap_reset_ambient() < 0)
+	/* One call; libcap's cap_reset_ambient() asks for each capability first. */
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return ERR(-errno, "cannot clear the ambient capabilities");
 	for (unsigned int i = 0; i <= caps_last(); i++)
 		if ((c->ambient & raisable & ((uint64_t)1 << i)) && cap_set_ambient((cap_value_t)i, CAP_SET) < 0)

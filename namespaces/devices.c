@@ -33,11 +33,6 @@ static const struct {
 	{ "/proc/self/fd/1", "/dev/stdout" },	{ "/proc/self/fd/2", "/dev/stderr" },
 };
 
-const struct device_req *device_default(size_t i)
-{
-	return i < ARRAY_SIZE(defaults) ? &defaults[i] : NULL;
-}
-
 static bool is_device(const struct stat *st, const struct device_req *d)
 {
 	if ((st->st_mode & S_IFMT) != d->type)
@@ -72,15 +67,10 @@ static int device_bind(int dirfd, const char *name, const struct device_req *d)
 	return 0;
 }
 
-int device_make(int root, const struct device_req *d, bool is_default)
+static int make_node(int dir, const char *name, const struct device_req *d, bool is_default)
 {
-	_cleanup_close_ int dir = FD_NONE;
-	char name[NAME_MAX + 1];
 	struct stat st;
-	int r = path_parent(root, d->path, 0755, &dir, name);
 
-	if (r < 0)
-		return ERR(r, "cannot make the directory of the device \"%s\"", d->path);
 	if (mknodat(dir, name, d->type | d->mode, d->type == S_IFIFO ? 0 : makedev(d->major, d->minor)) < 0) {
 		if (errno == EPERM)
 			return device_bind(dir, name, d);
@@ -97,6 +87,17 @@ int device_make(int root, const struct device_req *d, bool is_default)
 	if ((d->uid != 0 || d->gid != 0) && fchownat(dir, name, d->uid, d->gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return ERR(-errno, "cannot set the owner of the device \"%s\"", d->path);
 	return 0;
+}
+
+int device_make(int root, const struct device_req *d)
+{
+	_cleanup_close_ int dir = FD_NONE;
+	char name[NAME_MAX + 1];
+	int r = path_parent(root, d->path, 0755, &dir, name);
+
+	if (r < 0)
+		return ERR(r, "cannot make the directory of the device \"%s\"", d->path);
+	return make_node(dir, name, d, false);
 }
 
 /* /dev/ptmx must lead to this container's devpts; what an image left there goes. */
@@ -117,13 +118,17 @@ static int link_ptmx(int dev)
 	return 0;
 }
 
-int device_links(int root)
+int device_defaults(int root)
 {
 	_cleanup_close_ int dev = FD_NONE;
 	int r = path_mkdirs(root, "/dev", 0755, &dev);
 
 	if (r < 0)
 		return ERR(r, "cannot make \"/dev\"");
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(defaults); i++)
+		r = make_node(dev, defaults[i].path + strlen("/dev/"), &defaults[i], true);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
 		if (symlinkat(links[i].target, dev, links[i].path + strlen("/dev/")) < 0 && errno != EEXIST)
 			return ERR(-errno, "cannot make \"%s\"", links[i].path);

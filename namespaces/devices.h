@@ -16,18 +16,17 @@ struct device_req {
 	gid_t gid;
 };
 
-/* null zero full random urandom tty; entry i, NULL past the end. */
-const struct device_req *device_default(size_t i);
+/*
+ * Makes one configured device node. EPERM (a user namespace may not mknod): the host's
+ * device of the same path, checked to be this one, is bound over. Something else there already is -EEXIST.
+ */
+int device_make(int root, const struct device_req *d);
 
 /*
- * Makes one device node. EPERM (a user namespace may not mknod) or a plain file of a
- * default device's name: the host's device of the same path, checked to be this one, is bound over.
- * Something else there already is -EEXIST for a configured device.
+ * null zero full random urandom tty; the links fd stdin stdout stderr and ptmx ->
+ * pts/ptmx. A plain file of a default device's name (an exported image) gets the host's device bound over.
  */
-int device_make(int root, const struct device_req *d, bool is_default);
-
-/* /dev/fd stdin stdout stderr core, ptmx -> pts/ptmx. */
-int device_links(int root);
+int device_defaults(int root);
 
 /*
  * Opens a new terminal in the container's own devpts: the ptmx by fd below root, checked

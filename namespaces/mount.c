@@ -182,8 +182,9 @@ int mount_new(const char *fstype, const char *source, const char *const *data, s
 }
 
 /* The detached mount of a file system; with the kernel's own words when it refuses. */
-static int fs_mount(const struct mount_req *m, const char *fstype, unsigned int attrs, int *ret_fd)
+static int fs_mount(const struct mount_req *m, uint64_t attrs, int *ret_fd)
 {
+	const char *fstype = m->fstype;
 	_cleanup_close_ int fsfd = fsopen(fstype, FSOPEN_CLOEXEC);
 
 	if (fsfd < 0)
@@ -197,17 +198,29 @@ static int fs_mount(const struct mount_req *m, const char *fstype, unsigned int 
 		return context_error(fsfd, -errno, fstype, m->target);
 	if (fsconfig(fsfd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return context_error(fsfd, -errno, fstype, m->target);
-	*ret_fd = fsmount(fsfd, FSMOUNT_CLOEXEC, attrs);
+	*ret_fd = fsmount(fsfd, FSMOUNT_CLOEXEC, (unsigned int)attrs);
 	if (*ret_fd < 0)
 		return ERR(-errno, "cannot mount %s at \"%s\"", fstype, m->target);
 	return 0;
 }
 
 /*
- * mount(2) onto ".", after fchdir to the target's fd: still no path of the image. Only for what the new API
- * cannot say: iversion, and values past fsconfig's limit (overlay's lowerdir).
+ * mount(2) onto ".", after fchdir(2) to the target's fd: as safe as move_mount(2), since no path of the image
+ * is resolved, and two calls in place of six and more. It cannot say why it refused, nor
+ * what is listed here; both are the new API's.
  */
-static bool needs_legacy(const struct mount_req *m)
+static bool mount2_can(const struct mount_req *m)
+{
+	if (m->n_propagation > 0 || m->rattr_set != 0 || m->rattr_clr != 0)
+		return false;
+	for (size_t i = 0; i < m->n_data; i++)
+		if (strchr(m->data[i], ',') != NULL)	/* its data is one text with commas between */
+			return false;
+	return true;
+}
+
+/* What only mount(2) can: iversion, and values past fsconfig's limit (overlay's lowerdir). */
+static bool mount2_must(const struct mount_req *m)
 {
 	if (m->sb_set & MOUNT_SB_IVERSION)
 		return true;
@@ -220,11 +233,11 @@ static bool needs_legacy(const struct mount_req *m)
 	return false;
 }
 
-static int legacy_mount(const struct mount_req *m, int target)
+/* Leaves the working directory at the target; rootfs_pivot() sets it anew. -errno without a text. */
+static int mount2_at(const struct mount_req *m, const char *fstype, int target)
 {
 	_cleanup_buf_ struct buf data = BUF_NULL;
 	unsigned long flags = 0;
-	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(legacy_attrs); i++)
 		if (m->attr_set & legacy_attrs[i].attr)
@@ -235,12 +248,10 @@ static int legacy_mount(const struct mount_req *m, int target)
 	for (size_t i = 0; i < m->n_data; i++)
 		buf_printf(&data, "%s%s", i > 0 ? "," : "", m->data[i]);
 	if (data.failed)
-		return ERR_NOMEM();
-	if (fchdir(target) < 0 || mount(m->source != NULL ? m->source : "none", ".", m->fstype, flags, data.data) < 0)
-		r = ERR(-errno, "cannot mount %s at \"%s\"", m->fstype, m->target);
-	if (chdir("/") < 0 && r == 0)
-		r = ERR(-errno, "cannot return to \"/\"");
-	return r;
+		return -ENOMEM;
+	if (fchdir(target) < 0 || mount(m->source != NULL ? m->source : "none", ".", fstype, flags, data.data) < 0)
+		return -errno;
+	return 0;
 }
 
 /* proc and sysfs only on a real directory: a symlink there was CVE-2023-27561. */
@@ -329,6 +340,32 @@ static int remount_apply(const struct mount_context *c, const struct mount_req *
 	return 0;
 }
 
+/* A file system anew, by the shorter of the two ways that can. */
+static int fs_mount_at(const struct mount_context *c, const struct mount_req *m)
+{
+	_cleanup_close_ int mountfd = FD_NONE, target = FD_NONE;
+	struct mount_req rest = *m;
+	int r = fs_target(c, m, &target);
+
+	if (r < 0)
+		return r;
+	if (mount2_can(m)) {
+		r = mount2_at(m, m->fstype, target);
+		if (r == 0)
+			return 0;
+	}
+	if (mount2_must(m))
+		return ERR(r < 0 ? r : -EINVAL, "cannot mount %s at \"%s\"", m->fstype, m->target);
+	r = fs_mount(m, m->attr_set, &mountfd);
+	if (r < 0)
+		return r;
+	rest.attr_set = rest.attr_clr = 0;
+	r = tree_attributes(&rest, mountfd, false);
+	if (r < 0)
+		return ERR(r, "cannot set the options of the mount at \"%s\"", m->target);
+	return attach_at(m, mountfd, target);
+}
+
 /* A host tree in place of a file system that this user namespace may not mount anew. */
 static int bind_instead(const struct mount_context *c, const struct mount_req *m, const char *host)
 {
@@ -357,57 +394,32 @@ static int bind_instead(const struct mount_context *c, const struct mount_req *m
 static int cgroup_apply(const struct mount_context *c, const struct mount_req *m)
 {
 	struct mount_req v2 = *m;
-	_cleanup_close_ int mountfd = FD_NONE, target = FD_NONE;
-	int r;
 
 	v2.fstype = "cgroup2";
 	if (!c->cgroup_ns && c->cgroup_dir != NULL)
 		return bind_instead(c, &v2, c->cgroup_dir);
-	r = fs_mount(&v2, "cgroup2", (unsigned int)m->attr_set, &mountfd);
-	if (r < 0)
-		return r;
-	r = fs_target(c, &v2, &target);
-	if (r < 0)
-		return r;
-	return attach_at(&v2, mountfd, target);
+	return fs_mount_at(c, &v2);
 }
 
-static int fs_apply(const struct mount_context *c, const struct mount_req *m, int *ret_late_ro)
+/* A read-only tmpfs stays writable until what is below has its mount points. */
+static int late_ro_apply(const struct mount_context *c, const struct mount_req *m, int *ret_late_ro)
 {
 	_cleanup_close_ int mountfd = FD_NONE, target = FD_NONE;
-	bool late_ro = str_eq(m->fstype, "tmpfs") && (m->attr_set & MOUNT_ATTR_RDONLY);
-	uint64_t attrs = late_ro ? m->attr_set & ~(uint64_t)MOUNT_ATTR_RDONLY : m->attr_set;
-	int r;
+	int r = fs_target(c, m, &target);
 
-	if (needs_legacy(m)) {
-		r = fs_target(c, m, &target);
-		return r < 0 ? r : legacy_mount(m, target);
-	}
-	r = fs_mount(m, m->fstype, (unsigned int)attrs, &mountfd);
-	if (r == -EPERM && c->user_ns && str_eq(m->fstype, "sysfs")) {
-		/* sysfs wants the network namespace to belong to this user namespace. */
-		return bind_instead(c, m, "/sys");
-	}
-	if (r < 0)
-		return r;
-	if (m->n_propagation > 0 || m->rattr_set != 0 || m->rattr_clr != 0) {
-		struct mount_req rest = *m;
-
-		rest.attr_set = rest.attr_clr = 0;
-		r = tree_attributes(&rest, mountfd, false);
-		if (r < 0)
-			return ERR(r, "cannot set the options of the mount at \"%s\"", m->target);
-	}
-	r = fs_target(c, m, &target);
+	if (r == 0)
+		r = fs_mount(m, m->attr_set & ~(uint64_t)MOUNT_ATTR_RDONLY, &mountfd);
 	if (r == 0)
 		r = attach_at(m, mountfd, target);
-	if (r == 0 && late_ro)
+	if (r == 0)
 		*ret_late_ro = take_fd(&mountfd);
 	return r;
 }
 
 int mount_apply(const struct mount_context *c, const struct mount_req *m, int tree, int *ret_late_ro)
 {
+	int r;
+
 	*ret_late_ro = FD_NONE;
 	if (m->remount)
 		return remount_apply(c, m);
@@ -415,5 +427,11 @@ int mount_apply(const struct mount_context *c, const struct mount_req *m, int tr
 		return bind_apply(c, m, tree);
 	if (str_eq(m->fstype, "cgroup") || str_eq(m->fstype, "cgroup2"))
 		return cgroup_apply(c, m);
-	return fs_apply(c, m, ret_late_ro);
+	if (str_eq(m->fstype, "tmpfs") && (m->attr_set & MOUNT_ATTR_RDONLY))
+		return late_ro_apply(c, m, ret_late_ro);
+	r = fs_mount_at(c, m);
+	/* sysfs wants the network namespace to belong to this user namespace. */
+	if (r == -EPERM && c->user_ns && str_eq(m->fstype, "sysfs"))
+		return bind_instead(c, m, "/sys");
+	return r;
 }

@@ -48,12 +48,15 @@ int mount_new(const char *fstype, const char *source, const char *const *data, s
 	      int *ret_fd);
 
 /*
- * Root file system. Opens rootfs (host path) as a detached tree, recursive: in the runtime's
- * namespaces, or, when that is not permitted, by the child.
+ * Root file system. rootfs_open(): the host path as a detached tree, recursive, with the
+ * runtime's rights; needed only when the child is in a user namespace that may not reach it.
  */
 int rootfs_open(const char *rootfs, int *ret_tree);
-/* In the child: attaches the tree over its own path, so that it is a mount that can become "/". */
-int rootfs_attach(const char *rootfs, int tree);
+/*
+ * In the child, after mount_isolate(): attaches the tree (opened here when *tree is
+ * FD_NONE) over its own path, so that it is a mount that can become "/".
+ */
+int rootfs_attach(const char *rootfs, int *tree);
 /* pivot_root(2) into root, old root gone; no_pivot: MS_MOVE + chroot, for a root on ramfs. */
 int rootfs_pivot(int root, bool no_pivot);
 /* Without a mount namespace: chroot(2) only. */

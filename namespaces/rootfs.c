@@ -13,6 +13,7 @@
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/path_at.h"
+#include "runtime/base/str.h"
 
 int rootfs_open(const char *rootfs, int *ret_tree)
 {
@@ -24,21 +25,23 @@ int rootfs_open(const char *rootfs, int *ret_tree)
 	return 0;
 }
 
-int rootfs_attach(const char *rootfs, int tree)
+int rootfs_attach(const char *rootfs, int *tree)
 {
-	/* By path, in our own mount namespace: an fd from the runtime's namespace is no target here. */
-	_cleanup_close_ int place = open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct mount_attr attr = { .propagation = MS_SLAVE };
 	int r;
 
-	if (place < 0)
-		return ERR(-errno, "cannot open the root file system \"%s\"", rootfs);
-	/* The clone of a shared mount is its peer: as a slave, what is mounted below does not reach the host. */
-	if (mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0)
+	if (*tree < 0) {
+		/* Of this namespace's mounts, which are slaves already. */
+		r = rootfs_open(rootfs, tree);
+		if (r < 0)
+			return r;
+	} else if (mount_setattr(*tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0) {
+		/* The clone of a shared mount is its peer: as a slave, what is mounted below does not reach the host. */
 		return ERR(-errno, "cannot isolate the root file system \"%s\"", rootfs);
-	r = mount_attach(tree, place);
-	if (r < 0)
-		return ERR(r, "cannot attach the root file system \"%s\"", rootfs);
+	}
+	/* By path: the runtime's word, not the image's, and in our own mount namespace. */
+	if (move_mount(*tree, "", AT_FDCWD, rootfs, MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS) < 0)
+		return ERR(-errno, "cannot attach the root file system \"%s\"", rootfs);
 	return 0;
 }
 
@@ -77,11 +80,8 @@ int rootfs_pivot(int root, bool no_pivot)
 	if (fchdir(root) < 0)
 		return ERR(-errno, "cannot enter the root file system");
 	r = no_pivot ? move() : pivot();
-	if (r < 0)
-		return r;
-	if (chdir("/") < 0)
-		return ERR(-errno, "cannot enter the new root");
-	return 0;
+	/* umount2(".") has left us in the new root; process_enter_cwd() goes on from there. */
+	return r;
 }
 
 int rootfs_chroot(int root)
@@ -105,35 +105,50 @@ int mask_open_null(int *ret_fd)
 	return 0;
 }
 
-/* One read-only empty tmpfs serves all masked directories: the first takes it, the others a clone. */
-static int mask_dir(int target, int *shared)
+/*
+ * One read-only empty tmpfs serves all masked directories (kubelets mask one per CPU): the
+ * first takes it, the others a clone. *tree: an fd to be closed by the caller, sooner or later.
+ */
+static int mask_dir(int target, int *shared, int *tree)
 {
 	static const char *const data[] = { "nr_blocks=1", "nr_inodes=1" };
-	_cleanup_close_ int clone = FD_NONE;
 	int r;
 
 	if (*shared >= 0) {
-		clone = open_tree(*shared, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-		return clone < 0 ? -errno : mount_attach(clone, target);
+		*tree = open_tree(*shared, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+		return *tree < 0 ? -errno : mount_attach(*tree, target);
 	}
-	r = mount_new("tmpfs", "tmpfs", data, 2,
+	r = mount_new("tmpfs", "tmpfs", data, ARRAY_SIZE(data),
 		      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, shared);
 	return r < 0 ? r : mount_attach(*shared, target);
 }
 
-static int mask_file(int target, int host_null)
+static int mask_file(int target, int host_null, int *tree)
 {
-	_cleanup_close_ int clone = open_tree(host_null, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	*tree = open_tree(host_null, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	return *tree < 0 ? -errno : mount_attach(*tree, target);
+}
 
-	return clone < 0 ? -errno : mount_attach(clone, target);
+/*
+ * These loops run once, in a child that soon executes another program, which ends all fds
+ * at once: those of a short list are left to that, a long list is closed as it goes.
+ */
+#define MASK_KEEP_OPEN 64
+
+static void mask_done(size_t i, int *target, int *tree)
+{
+	if (i >= MASK_KEEP_OPEN) {
+		fd_close(target);
+		fd_close(tree);
+	}
 }
 
 int mask_paths(int root, int host_null, const char *const *paths, size_t n)
 {
-	_cleanup_close_ int shared = FD_NONE;
+	int shared = FD_NONE;
 
 	for (size_t i = 0; i < n; i++) {
-		_cleanup_close_ int target = FD_NONE;
+		int target = FD_NONE, tree = FD_NONE;
 		struct stat st;
 		int r = path_open(root, paths[i], O_PATH, &target);
 
@@ -142,9 +157,10 @@ int mask_paths(int root, int host_null, const char *const *paths, size_t n)
 		if (r == 0 && fstat(target, &st) < 0)
 			r = -errno;
 		if (r == 0)
-			r = S_ISDIR(st.st_mode) ? mask_dir(target, &shared) : mask_file(target, host_null);
+			r = S_ISDIR(st.st_mode) ? mask_dir(target, &shared, &tree) : mask_file(target, host_null, &tree);
 		if (r < 0)
 			return ERR(r, "cannot mask \"%s\"", paths[i]);
+		mask_done(i, &target, &tree);
 	}
 	return 0;
 }
@@ -154,7 +170,7 @@ int readonly_paths(int root, const char *const *paths, size_t n)
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
 
 	for (size_t i = 0; i < n; i++) {
-		_cleanup_close_ int target = FD_NONE, tree = FD_NONE;
+		int target = FD_NONE, tree = FD_NONE;
 		int r = path_open(root, paths[i], O_PATH, &target);
 
 		if (r == -ENOENT || r == -ENOTDIR)
@@ -169,6 +185,7 @@ int readonly_paths(int root, const char *const *paths, size_t n)
 			r = mount_attach(tree, target);
 		if (r < 0)
 			return ERR(r, "cannot make \"%s\" read-only", paths[i]);
+		mask_done(i, &target, &tree);
 	}
 	return 0;
 }

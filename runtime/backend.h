@@ -20,6 +20,8 @@ struct instance {
 	int pidfd;			/* FD_NONE when not known */
 	pid_t pid;
 	int cgroup;			/* fd of its cgroup, FD_NONE */
+	struct cgroup_host host;	/* where cgroup2 is, when host_known */
+	bool host_known;
 	bool hooks_began;		/* create-phase hooks ran: a failure has to run poststop */
 };
 

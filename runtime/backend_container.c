@@ -16,7 +16,7 @@
 
 #include "namespaces/mount.h"
 #include "namespaces/procfs.h"
-#include "runtime/base/arena.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
@@ -32,7 +32,6 @@
 /* What create prepares for the child; the child inherits it, the runtime closes it. */
 struct build {
 	struct instance *i;
-	struct cgroup_host host;
 	struct ns_req ns;
 	struct child_init child;
 	struct seccomp_program seccomp;
@@ -60,23 +59,37 @@ static void build_deinit(struct build *b)
 }
 #define _cleanup_build_ __attribute__((cleanup(build_deinit)))
 
-static int container_check(const struct plan *p)
+static int check_manager(const struct plan *p)
 {
-	struct cgroup_host host;
-	int r;
-
 	if (p->cgroup_manager == CGROUP_MANAGER_SYSTEMD)
 		return ERR_HINT(ERR_PLAIN(-ENOTSUP, "the systemd cgroup manager is not built yet"),
 				"--cgroup-manager=cgroupfs or disabled work");
-	if (p->cgroup_path == NULL)
-		return 0;
+	return 0;
+}
+
+static int container_check(const struct plan *p)
+{
+	struct cgroup_host host;
+	int r = check_manager(p);
+
+	if (r < 0 || p->cgroup_path == NULL)
+		return r;
 	r = cgroup_host_probe(&host);
 	if (r < 0)
 		return r;
-	if (host.mode == CGROUP_NONE)
-		return ERR_HINT(ERR_PLAIN(-ENOENT, "no cgroup2 file system is mounted on this host"),
-				"mount one at /sys/fs/cgroup, or run with --cgroup-manager=disabled");
-	return 0;
+	return host.mode == CGROUP_NONE ? ERR_PLAIN(-ENOENT, "no cgroup2 file system is mounted on this host") : 0;
+}
+
+/* Where cgroup2 is mounted; asked once. */
+static int use_host(struct instance *i)
+{
+	int r = i->host_known ? 0 : cgroup_host_probe(&i->host);
+
+	if (r == 0 && i->host.mode == CGROUP_NONE)
+		r = ERR_HINT(ERR_PLAIN(-ENOENT, "no cgroup2 file system is mounted on this host"),
+			     "mount one at /sys/fs/cgroup, or run with --cgroup-manager=disabled");
+	i->host_known = r == 0;
+	return r;
 }
 
 static int open_namespaces(struct build *b)
@@ -119,7 +132,8 @@ static int open_trees(struct build *b)
 	b->child.trees = b->trees;
 	if (!plan_has_ns(p, CLONE_NEWNS))
 		return 0;
-	r = rootfs_open(p->rootfs, &b->child.rootfs);
+	/* With its own mount namespace only, the child sees and may all that we do: it opens the root itself. */
+	r = plan_has_ns(p, CLONE_NEWUSER) ? rootfs_open(p->rootfs, &b->child.rootfs) : 0;
 	if (r == -EPERM)
 		return 0;
 	for (size_t i = 0; r == 0 && i < p->n_mounts; i++)
@@ -136,13 +150,13 @@ static int make_cgroup(struct build *b)
 
 	if (p->cgroup_path == NULL)
 		return 0;
-	r = cgroup_host_probe(&b->host);
+	r = use_host(b->i);
 	if (r == 0)
-		r = cgroup_create(&b->host, p->cgroup_path, &b->i->cgroup, &s->cgroup_created_from);
+		r = cgroup_create(&b->i->host, p->cgroup_path, &b->i->cgroup, &s->cgroup_created_from);
 	if (r < 0)
 		return r;
 	s->cgroup_owned = true;
-	b->cgroup_dir = str_printf("%s%s%s", b->host.mount, p->cgroup_path[0] == '/' ? "" : "/", p->cgroup_path);
+	b->cgroup_dir = str_printf("%s%s%s", b->i->host.mount, p->cgroup_path[0] == '/' ? "" : "/", p->cgroup_path);
 	if (b->cgroup_dir == NULL)
 		return ERR_NOMEM();
 	b->child.cgroup_dir = b->cgroup_dir;
@@ -252,8 +266,8 @@ static int spawn(struct build *b, const struct launch *l)
 	if (r < 0)
 		return r;
 	i->c->state.pid = i->pid;
-	return proc_start_time(i->pid, &i->c->state.start_time) < 0 ?
-		       sync_expect(i->sync, SYNC_READY, "the container's first process") : 0;
+	i->c->state.pid_seen = clock_boot_ticks();
+	return 0;
 }
 
 static int run_hooks(struct instance *i)
@@ -326,7 +340,7 @@ static int container_create(struct instance *i, const struct launch *l)
 			.socket_file = FD_NONE,
 		},
 	};
-	int r = container_check(i->plan);
+	int r = check_manager(i->plan);
 
 	if (r == 0)
 		r = prepare(&b, l);
@@ -378,7 +392,7 @@ static int container_start(struct instance *i)
 	if (r == 0)
 		r = wait_executed(i->sync);
 	fd_close(&i->sync);
-	if (r == 0)
+	if (r == 0 && i->plan == NULL)	/* start, not run: there is a socket */
 		unlinkat(i->c->dir, STATE_SOCKET, 0);
 	return r;
 }
@@ -386,20 +400,19 @@ static int container_start(struct instance *i)
 static int open_cgroup(struct instance *i, const char *sub, int *ret_fd)
 {
 	const struct state *s = &i->c->state;
-	struct cgroup_host host;
 	_cleanup_free_ char *path = NULL;
 	int r;
 
 	*ret_fd = FD_NONE;
 	if (s->cgroup_path == NULL || !s->cgroup_owned)
 		return 0;
-	r = cgroup_host_probe(&host);
+	r = use_host(i);
 	if (r < 0)
 		return r;
 	path = str_printf("%s/%s", s->cgroup_path, sub != NULL ? sub : "");
 	if (path == NULL)
 		return ERR_NOMEM();
-	return cgroup_open(&host, path, ret_fd);
+	return cgroup_open(&i->host, path, ret_fd);
 }
 
 static int use_cgroup(struct instance *i)
@@ -413,7 +426,7 @@ static int use_cgroup(struct instance *i)
 
 static int use_pidfd(struct instance *i)
 {
-	int r = i->pidfd < 0 ? proc_pidfd(i->c->state.pid, i->c->state.start_time, &i->pidfd) : 0;
+	int r = i->pidfd < 0 ? proc_pidfd(i->c->state.pid, i->c->state.pid_seen, &i->pidfd) : 0;
 
 	/* The words that containerd's shim and CRI-O look for. */
 	return r < 0 ? ERR_PLAIN(-ESRCH, "container \"%s\": container not running: no such process", i->c->id) : 0;
@@ -569,7 +582,7 @@ static int end_init(struct instance *i)
 {
 	int status, r;
 
-	if (i->pidfd < 0 && proc_pidfd(i->c->state.pid, i->c->state.start_time, &i->pidfd) < 0)
+	if (i->pidfd < 0 && proc_pidfd(i->c->state.pid, i->c->state.pid_seen, &i->pidfd) < 0)
 		return 0;
 	r = proc_send_signal(i->pidfd, SIGKILL);
 	if (r < 0 && r != -ESRCH)
@@ -578,9 +591,11 @@ static int end_init(struct instance *i)
 		       ERR_PLAIN(-ETIMEDOUT, "container \"%s\" does not end", i->c->id) : 0;
 }
 
-static int end_cgroup(struct instance *i, const struct cgroup_host *host)
+static int end_cgroup(struct instance *i)
 {
+	const struct cgroup_host *host = &i->host;
 	const struct state *s = &i->c->state;
+	bool empty = false;
 	int r = 0;
 
 	if (i->cgroup < 0) {
@@ -590,9 +605,13 @@ static int end_cgroup(struct instance *i, const struct cgroup_host *host)
 			return 0;
 		}
 	}
-	if (r == 0 && s->cgroup_owned)
-		r = cgroup_kill(i->cgroup);
-	if (r == 0 && s->cgroup_owned)
+	if (r == 0 && s->cgroup_owned) {
+		r = cgroup_wait_empty(i->cgroup, 0);
+		empty = r == 0;
+		if (r == -ETIMEDOUT)
+			r = cgroup_kill(i->cgroup);
+	}
+	if (r == 0 && s->cgroup_owned && !empty)
 		r = cgroup_wait_empty(i->cgroup, EMPTY_TIMEOUT_MS);
 	fd_close(&i->cgroup);
 	if (r == 0)
@@ -608,7 +627,6 @@ static int end_cgroup(struct instance *i, const struct cgroup_host *host)
 static int container_destroy(struct instance *i)
 {
 	const struct state *s = &i->c->state;
-	struct cgroup_host host;
 	int r = 0;
 
 	fd_close(&i->sync);	/* a waiting init of ours ends by this alone */
@@ -616,10 +634,11 @@ static int container_destroy(struct instance *i)
 		r = end_init(i);
 	if (r < 0 || s->cgroup_path == NULL)
 		return r;
-	r = cgroup_host_probe(&host);
-	if (r < 0 || host.mode == CGROUP_NONE)
-		return r;
-	return end_cgroup(i, &host);
+	if (use_host(i) < 0) {
+		err_clear();	/* nowhere: then it cannot be left there either */
+		return 0;
+	}
+	return end_cgroup(i);
 }
 
 const struct backend_ops backend_container = {

@@ -90,18 +90,13 @@ static int make_devices(const struct plan *p, int root)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < p->n_devices; i++)
-		r = device_make(root, &p->devices[i], false);
-	if (!p->default_devices)
-		return r;
-	for (size_t i = 0; r == 0 && device_default(i) != NULL; i++)
-		r = device_make(root, device_default(i), true);
-	return r < 0 ? r : device_links(root);
+		r = device_make(root, &p->devices[i]);
+	return r < 0 || !p->default_devices ? r : device_defaults(root);
 }
 
 static int hide_paths(const struct plan *p, int root)
 {
-	_cleanup_close_ int null = FD_NONE;
-	int r;
+	int null = FD_NONE, r;
 
 	if (p->n_masked > 0) {
 		r = mask_open_null(&null);
@@ -157,6 +152,13 @@ static int fill_root(struct child_init *c, int root)
 	return r < 0 ? r : hide_paths(p, root);
 }
 
+static int child_hooks(const struct child_init *c, enum hook_kind kind, enum container_status status)
+{
+	const struct plan_hooks *h = &c->plan->hooks[kind];
+
+	return h->n > 0 ? hooks_run(kind, h, c->state, status, getpid()) : 0;
+}
+
 static int run_create_hooks(const struct child_init *c)
 {
 	const struct plan *p = c->plan;
@@ -170,7 +172,7 @@ static int run_create_hooks(const struct child_init *c)
 		if (r < 0)
 			return r;
 	}
-	return hooks_run(HOOK_CREATE_CONTAINER, &p->hooks[HOOK_CREATE_CONTAINER], c->state, STATUS_CREATING, getpid());
+	return child_hooks(c, HOOK_CREATE_CONTAINER, STATUS_CREATING);
 }
 
 static int make_root(struct child_init *c)
@@ -179,10 +181,8 @@ static int make_root(struct child_init *c)
 	const struct plan *p = c->plan;
 	int r = mount_isolate(p->isolate);
 
-	if (r == 0 && root < 0)
-		r = rootfs_open(p->rootfs, &root);
 	if (r == 0)
-		r = rootfs_attach(p->rootfs, root);
+		r = rootfs_attach(p->rootfs, &root);
 	if (r == 0)
 		r = fill_root(c, root);
 	if (r == 0)
@@ -317,8 +317,13 @@ static int wait_for_start(struct child_init *c)
 			{ .fd = committed ? c->listen : -1, .events = POLLIN },
 			{ .fd = c->watch, .events = POLLIN },
 		};
-		int n = poll(fds, 3, c->listen >= 0 && c->watch < 0 ? LINK_CHECK_MS : -1);
+		int n = 1;
 
+		/* run: the creator's socket is all there is, so just receive. */
+		if (c->listen < 0)
+			fds[0].revents = POLLIN;
+		else
+			n = poll(fds, 3, c->watch < 0 ? LINK_CHECK_MS : -1);
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		if (fds[0].revents != 0) {
@@ -342,7 +347,7 @@ static int run(struct child_init *c)
 
 	if (!c->plan->has_process)
 		return ERR_PLAIN(-EINVAL, "cannot start container \"%s\": config.json has no process", c->plan->id);
-	r = hooks_run(HOOK_START_CONTAINER, &c->plan->hooks[HOOK_START_CONTAINER], c->state, STATUS_CREATED, getpid());
+	r = child_hooks(c, HOOK_START_CONTAINER, STATUS_CREATED);
 	return r < 0 ? r : child_execute(&c->p);
 }
 

@@ -48,7 +48,7 @@ static int state_memfd(const struct state *s, enum container_status status, pid_
 }
 
 /* In the hook's process. */
-static void hook_child(const struct plan_hook *h, int in, int out)
+static void hook_child(const struct plan_hook *h, const char *cwd, int in, int out)
 {
 	static const char *const no_env[] = { NULL };
 	const char *const fallback[] = { h->path, NULL };
@@ -56,6 +56,9 @@ static void hook_child(const struct plan_hook *h, int in, int out)
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* As with other runtimes a hook starts in the bundle; in the container's root there is none. */
+	if (cwd != NULL && chdir(cwd) < 0)
+		_exit(126);
 	if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 || process_seal_fds(3) < 0)
 		_exit(127);
 	execve(h->path, (char *const *)(uintptr_t)(h->args != NULL ? h->args : fallback),
@@ -99,7 +102,7 @@ static int hook_wait(const struct plan_hook *h, const char *kind, int pidfd, int
 			 tail[0] != '\0' ? ": " : "", tail);
 }
 
-static int hook_run(const struct plan_hook *h, const char *kind, int in)
+static int hook_run(const struct plan_hook *h, const char *kind, const char *cwd, int in)
 {
 	_cleanup_close_ int out = memfd_create("output", MFD_CLOEXEC), pidfd = FD_NONE;
 	struct clone_args args = {
@@ -113,7 +116,7 @@ static int hook_run(const struct plan_hook *h, const char *kind, int in)
 		return ERR(-errno, "cannot prepare the %s hook \"%s\"", kind, h->path);
 	pid = sys_clone3(&args);
 	if (pid == 0)
-		hook_child(h, in, out);
+		hook_child(h, cwd, in, out);
 	if (pid < 0)
 		return ERR(-errno, "cannot start the %s hook \"%s\"", kind, h->path);
 	return hook_wait(h, kind, pidfd, out);
@@ -129,7 +132,7 @@ int hooks_run(enum hook_kind kind, const struct plan_hooks *hooks, const struct 
 		return 0;
 	r = state_memfd(s, status, pid, &in);
 	for (size_t i = 0; r == 0 && i < hooks->n; i++)
-		r = hook_run(&hooks->v[i], hook_kind_name(kind), in);
+		r = hook_run(&hooks->v[i], hook_kind_name(kind), kind == HOOK_START_CONTAINER ? NULL : s->bundle, in);
 	return r;
 }
 

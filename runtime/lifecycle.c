@@ -136,7 +136,7 @@ static int break_lock(struct container *c, struct instance *i)
 	_cleanup_close_ int creator = FD_NONE;
 	const struct state *s = &c->state;
 
-	if (c->has_state && s->creator > 0 && proc_pidfd(s->creator, s->creator_start, &creator) == 0)
+	if (c->has_state && s->creator > 0 && proc_pidfd(s->creator, s->creator_seen, &creator) == 0)
 		(void)proc_send_signal(creator, SIGKILL);
 	else if (c->has_state && s->pid > 0)
 		(void)backend_container.signal(i, SIGKILL, true);

@@ -9,15 +9,16 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "oci/spec.h"
 #include "runtime/base/arena.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
@@ -160,26 +161,21 @@ static int foreign_namespaces(const struct plan *p, unsigned int *ret_flags)
 
 static const char *now_text(struct arena *a)
 {
-	struct timespec now;
-	struct tm tm;
-	char stamp[64];
+	char stamp[RFC3339_SIZE];
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
-	return arena_printf(a, "%s.%09ldZ", stamp, now.tv_nsec);
+	clock_rfc3339(stamp);
+	return arena_strdup(a, stamp);
 }
 
 /* A number; the name is looked up by who prints it (getpwuid would load NSS modules on the hot path). */
 static const char *owner_text(struct arena *a)
 {
-	return arena_printf(a, "%u", (unsigned int)geteuid());
+	return arena_printf(a, "%u", (unsigned int)getauxval(AT_EUID));
 }
 
 static int fill_state(const struct plan *p, struct container *c)
 {
 	struct state *s = &c->state;
-	int r;
 
 	*s = (struct state){
 		.id = c->id,
@@ -190,6 +186,7 @@ static int fill_state(const struct plan *p, struct container *c)
 		.owner = owner_text(c->arena),
 		.isolation = backend_container.name,
 		.creator = getpid(),
+		.creator_seen = clock_boot_ticks(),
 		.cgroup_path = p->cgroup_path,
 		/* Should we be killed before the cgroup's creation is known, only the leaf is removed later. */
 		.cgroup_created_from = p->cgroup_path != NULL ? strlen(p->cgroup_path) : 0,
@@ -202,9 +199,6 @@ static int fill_state(const struct plan *p, struct container *c)
 	s->hooks[HOOK_POSTSTOP] = p->hooks[HOOK_POSTSTOP];
 	if (s->created == NULL || s->owner == NULL)
 		return ERR_NOMEM();
-	r = proc_start_time(s->creator, &s->creator_start);
-	if (r < 0)
-		return ERR(r, "cannot read our own start time");
 	return foreign_namespaces(p, &s->ns_flags);
 }
 
@@ -247,7 +241,7 @@ static int create_steps(struct instance *i, const struct create_options *o, cons
 	if (r == 0)
 		r = container_save(c);
 	if (r == 0) {
-		r = file_replace(c->dir, STATE_CONFIG, text, len, 0600);
+		r = file_create(c->dir, STATE_CONFIG, text, len, 0600);
 		if (r < 0)
 			ERR(r, "cannot keep a copy of config.json");
 	}
@@ -255,7 +249,7 @@ static int create_steps(struct instance *i, const struct create_options *o, cons
 		r = backend_container.create(i, l);
 	if (r == 0) {
 		c->state.creator = 0;
-		c->state.creator_start = 0;
+		c->state.creator_seen = 0;
 		r = container_save(c);
 	}
 	if (r == 0 && o->pid_file != NULL && l->waits_for_start)

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -82,7 +83,8 @@ static int set_root(struct globals *g, char *buf, size_t size)
 	const char *xdg = getenv("XDG_RUNTIME_DIR");
 	char cwd[PATH_MAX];
 
-	if (g->root == NULL && geteuid() != 0) {
+	/* AT_EUID: what the kernel told at execve, without asking again. */
+	if (g->root == NULL && getauxval(AT_EUID) != 0) {
 		if (xdg == NULL || *xdg != '/')
 			return ERR_HINT(ERR_PLAIN(-EINVAL, "XDG_RUNTIME_DIR is not set"), "--root DIR names a directory");
 		snprintf(buf, size, "%s/nacre", xdg);

@@ -4,12 +4,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -21,14 +23,20 @@
 extern char **environ;
 
 /* The mount's own flag, or the seals of a memfd. */
-static int already_protected(int self)
+static int already_protected(void)
 {
-	struct statvfs fs;
+	_cleanup_close_ int self = FD_NONE;
+	struct statfs fs;
 	int seals;
 
-	if (fstatvfs(self, &fs) == 0 && (fs.f_flag & ST_RDONLY))
+	if (statfs("/proc/self/exe", &fs) < 0)
+		return 0;
+	if (fs.f_flags & ST_RDONLY)
 		return 1;
-	seals = fcntl(self, F_GET_SEALS);
+	if (fs.f_type != TMPFS_MAGIC)	/* a memfd lives on one */
+		return 0;
+	self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	seals = self < 0 ? -1 : fcntl(self, F_GET_SEALS);
 	return seals >= 0 && (seals & SEALS) == SEALS;
 }
 
@@ -46,12 +54,13 @@ static int open_readonly(int *ret_fd)
 	return 0;
 }
 
-static int open_copy(int self, int *ret_fd)
+static int open_copy(int *ret_fd)
 {
+	_cleanup_close_ int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	_cleanup_close_ int fd = memfd_create("nacre", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	struct stat st;
 
-	if (fd < 0 || fstat(self, &st) < 0)
+	if (self < 0 || fd < 0 || fstat(self, &st) < 0)
 		return -errno;
 	for (off_t left = st.st_size; left > 0;) {
 		ssize_t n = sendfile(fd, self, NULL, (size_t)left);
@@ -68,16 +77,14 @@ static int open_copy(int self, int *ret_fd)
 
 int self_exe_protect(char **argv)
 {
-	_cleanup_close_ int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), safe = FD_NONE;
+	_cleanup_close_ int safe = FD_NONE;
 	int r;
 
-	if (self < 0)
-		return ERR(-errno, "cannot open /proc/self/exe");
-	if (already_protected(self))
+	if (already_protected())
 		return 0;
 	r = open_readonly(&safe);
 	if (r < 0)
-		r = open_copy(self, &safe);
+		r = open_copy(&safe);
 	if (r < 0)
 		return ERR(r, "cannot protect nacre's own program file from the container");
 	execveat(safe, "", argv, environ, AT_EMPTY_PATH);

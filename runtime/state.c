@@ -187,7 +187,8 @@ int container_save(struct container *c)
 	return 0;
 }
 
-int container_remove(struct container *c)
+/* Whatever is in it: what a newer or a killed nacre left. */
+static int remove_all(struct container *c)
 {
 	_cleanup_close_ int fd = openat(c->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d;
@@ -206,6 +207,19 @@ int container_remove(struct container *c)
 			r = -errno;
 	}
 	closedir(d);
+	return r;
+}
+
+int container_remove(struct container *c)
+{
+	static const char *const files[] = { STATE_FILE, STATE_CONFIG, STATE_WAITING, STATE_SOCKET, STATE_SECCOMP };
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		(void)unlinkat(c->dir, files[i], 0);
+	if (unlinkat(c->root_dir, c->id, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return 0;
+	r = errno == ENOTEMPTY || errno == EEXIST ? remove_all(c) : -errno;
 	if (r == 0 && unlinkat(c->root_dir, c->id, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		r = -errno;
 	return r < 0 ? ERR(r, "cannot remove the state directory of container \"%s\"", c->id) : 0;
@@ -237,12 +251,10 @@ static bool locked(const struct container *c)
 
 enum container_status container_status(const struct container *c, bool frozen, pid_t *ret_pid)
 {
-	uint64_t start = 0;
-
 	*ret_pid = 0;
 	if (!c->has_state || c->state.pid == 0)
 		return locked(c) ? STATUS_CREATING : STATUS_STOPPED;
-	if (proc_start_time(c->state.pid, &start) < 0 || start != c->state.start_time)
+	if (!proc_alive(c->state.pid, c->state.pid_seen))
 		return STATUS_STOPPED;
 	*ret_pid = c->state.pid;
 	if (waiting(c))

@@ -49,9 +49,9 @@ struct state {
 	const char *owner;		/* user name, or number */
 	const char *isolation;		/* "container" */
 	pid_t pid;			/* 0: not made yet */
-	uint64_t start_time;
+	uint64_t pid_seen;		/* clock_boot_ticks() when it was alive: a later process of this pid is not it */
 	pid_t creator;			/* who is creating it, while status is creating */
-	uint64_t creator_start;
+	uint64_t creator_seen;
 	const char *cgroup_path;	/* NULL: none */
 	size_t cgroup_created_from;
 	/*

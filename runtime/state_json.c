@@ -74,9 +74,9 @@ int state_save(int dir, const struct state *s)
 	json_kv_string(w, "owner", s->owner);
 	json_kv_string(w, "isolation", s->isolation);
 	json_kv_int(w, "pid", s->pid);
-	json_kv_int(w, "startTime", (int64_t)s->start_time);
+	json_kv_int(w, "pidSeen", (int64_t)s->pid_seen);
 	json_kv_int(w, "creator", s->creator);
-	json_kv_int(w, "creatorStart", (int64_t)s->creator_start);
+	json_kv_int(w, "creatorSeen", (int64_t)s->creator_seen);
 	if (s->cgroup_path != NULL)
 		json_kv_string(w, "cgroup", s->cgroup_path);
 	json_kv_int(w, "cgroupCreatedFrom", (int64_t)s->cgroup_created_from);
@@ -215,11 +215,11 @@ static int get_numbers(const struct json *o, struct state *s)
 	int r = get_u64(o, "pid", INT_MAX, &pid);
 
 	if (r == 0)
-		r = get_u64(o, "startTime", INT64_MAX, &s->start_time);
+		r = get_u64(o, "pidSeen", INT64_MAX, &s->pid_seen);
 	if (r == 0)
 		r = get_u64(o, "creator", INT_MAX, &creator);
 	if (r == 0)
-		r = get_u64(o, "creatorStart", INT64_MAX, &s->creator_start);
+		r = get_u64(o, "creatorSeen", INT64_MAX, &s->creator_seen);
 	if (r == 0)
 		r = get_u64(o, "cgroupCreatedFrom", PATH_MAX, &created_from);
 	if (r == 0)

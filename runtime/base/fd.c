@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,20 +50,25 @@ int fd_write_all(int fd, const void *data, size_t len)
 	return 0;
 }
 
-/* A first guess from fstat spares the growing for regular files. */
-static size_t first_guess(int fd, size_t max)
+/*
+ * A first guess from fstat spares the growing for regular files; and a short read of one
+ * is its end, which spares the last read(2). (procfs files are "regular" with size 0.)
+ */
+static size_t first_guess(int fd, size_t max, bool *ret_regular)
 {
 	struct stat st;
 	size_t guess = 4096;
 
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
+	*ret_regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
+	if (*ret_regular)
 		guess = (size_t)st.st_size + 1;
 	return guess > max ? max + 1 : guess;
 }
 
 int fd_read_all(int fd, size_t max, char **ret_data, size_t *ret_len)
 {
-	size_t cap = first_guess(fd, max), len = 0;
+	bool regular;
+	size_t cap = first_guess(fd, max, &regular), len = 0;
 	char *data = malloc(cap + 1);
 
 	if (data == NULL)
@@ -92,6 +98,8 @@ int fd_read_all(int fd, size_t max, char **ret_data, size_t *ret_len)
 		if (n == 0)
 			break;
 		len += (size_t)n;
+		if (regular && len < cap)
+			break;
 	}
 	if (len > max) {
 		free(data);
@@ -130,13 +138,20 @@ int file_write_value(int dirfd, const char *path, const char *value)
 	return (size_t)n == len ? 0 : -EIO;
 }
 
+int file_create(int dirfd, const char *name, const void *data, size_t len, mode_t mode)
+{
+	_cleanup_close_ int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+
+	return fd < 0 ? -errno : fd_write_all(fd, data, len);
+}
+
 int file_replace(int dirfd, const char *name, const void *data, size_t len, mode_t mode)
 {
 	_cleanup_close_ int fd = FD_NONE;
 	char temp[256];
 	int r;
 
-	r = snprintf(temp, sizeof(temp), ".%s.%ld", name, (long)getpid());
+	r = snprintf(temp, sizeof(temp), ".%s.new", name);
 	if (r < 0 || (size_t)r >= sizeof(temp))
 		return -ENAMETOOLONG;
 	fd = openat(dirfd, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);

@@ -34,9 +34,12 @@ int file_read(int dirfd, const char *path, size_t max, char **ret_data, size_t *
  */
 int file_write_value(int dirfd, const char *path, const char *value);
 
+/* Writes a file that must not exist yet, in a directory that nobody reads before it is complete. */
+int file_create(int dirfd, const char *name, const void *data, size_t len, mode_t mode);
+
 /*
- * Replaces dirfd/name atomically: a temporary O_EXCL file beside it, then
- * rename(2). Readers see the old or the new content, never a part. No fsync:
+ * Replaces dirfd/name atomically; the caller holds the lock that makes it the only writer. A temporary
+ * O_EXCL file beside it, then rename(2). Readers see the old or the new content, never a part. No fsync:
  * the state directory is volatile by design (/run), it must survive a killed
  * process, not a power failure.
  */

@@ -6,9 +6,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/str.h"
@@ -62,26 +62,22 @@ static void add_escaped(struct buf *b, const char *s)
 
 static void add_line(struct buf *b, enum log_level level, const char *text)
 {
-	struct timespec now;
-	struct tm tm;
-	char stamp[64];
+	char stamp[RFC3339_SIZE];
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
+	clock_rfc3339(stamp);
 	if (dest.format == LOG_FORMAT_JSON) {
 		buf_puts(b, "{\"level\":\"");
 		buf_puts(b, level_names[level]);
 		buf_puts(b, "\",\"msg\":\"");
 		add_escaped(b, text);
-		buf_printf(b, "\",\"time\":\"%s.%09ldZ\"}\n", stamp, now.tv_nsec);
+		buf_printf(b, "\",\"time\":\"%s\"}\n", stamp);
 		return;
 	}
 	if (dest.is_stderr)
 		buf_printf(b, "nacre: %s%s", level == LOG_LEVEL_ERROR ? "" : level_names[level],
 			   level == LOG_LEVEL_ERROR ? "" : ": ");
 	else
-		buf_printf(b, "%sZ %s: ", stamp, level_names[level]);
+		buf_printf(b, "%s %s: ", stamp, level_names[level]);
 	for (const char *s = text; *s != '\0'; s++)
 		buf_add(b, *s == '\n' ? " " : s, 1);
 	buf_puts(b, "\n");

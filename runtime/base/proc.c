@@ -54,11 +54,16 @@ int proc_start_time(pid_t pid, uint64_t *ret_ticks)
 	return state == 'Z' || state == 'X' ? -ESRCH : 0;
 }
 
-int proc_pidfd(pid_t pid, uint64_t start_time, int *ret_pidfd)
+bool proc_alive(pid_t pid, uint64_t seen)
+{
+	uint64_t started;
+
+	return pid > 0 && proc_start_time(pid, &started) == 0 && started <= seen;
+}
+
+int proc_pidfd(pid_t pid, uint64_t seen, int *ret_pidfd)
 {
 	_cleanup_close_ int fd = FD_NONE;
-	uint64_t now = 0;
-	int r;
 
 	if (pid <= 0)
 		return -ESRCH;
@@ -66,10 +71,7 @@ int proc_pidfd(pid_t pid, uint64_t start_time, int *ret_pidfd)
 	if (fd < 0)
 		return -errno;
 	/* After the pidfd is open the pid cannot be reused under it, so this check holds. */
-	r = proc_start_time(pid, &now);
-	if (r < 0)
-		return r;
-	if (start_time != 0 && now != start_time)
+	if (!proc_alive(pid, seen))
 		return -ESRCH;
 	*ret_pidfd = take_fd(&fd);
 	return 0;

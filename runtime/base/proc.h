@@ -7,10 +7,14 @@
 #include <sys/types.h>
 
 /*
- * pidfd of pid if it is still the process that started at start_time (field 22 of
- * /proc/PID/stat, in clock ticks; 0: do not compare) and is not a zombie. -ESRCH otherwise.
+ * pidfd of pid if it is still the process that was seen alive at the time seen (see
+ * clock_boot_ticks()): a process that started later has only inherited the number.
+ * -ESRCH when it has, or when it is a zombie or gone.
  */
-int proc_pidfd(pid_t pid, uint64_t start_time, int *ret_pidfd);
+int proc_pidfd(pid_t pid, uint64_t seen, int *ret_pidfd);
+
+/* The same question without a pidfd. */
+bool proc_alive(pid_t pid, uint64_t seen);
 
 /* Field 22 of /proc/PID/stat. -ESRCH when there is no such process; a zombie gives -ESRCH too. */
 int proc_start_time(pid_t pid, uint64_t *ret_ticks);
