@@ -100,17 +100,12 @@ static int put_set(cap_t state, cap_flag_t flag, uint64_t mask)
 
 static int apply_sets(cap_t state, const struct caps_req *c, uint64_t *ret_permitted)
 {
-	uint64_t have, permitted, inheritable;
-	int r = get_set(state, CAP_PERMITTED, &have);
-
-	if (r < 0)
-		return r;
-	permitted = c->permitted & have;
+	/* A capability that the kernel does not know would make capset(2) fail. */
+	uint64_t known = ((uint64_t)2 << caps_last()) - 1, permitted = c->permitted & known;
 	/* Inheritable is what the file says and never a copy of permitted (CVE-2022-29162). */
-	inheritable = c->inheritable & have;
-	if (cap_clear(state) < 0)
-		return -errno;
-	r = put_set(state, CAP_PERMITTED, permitted);
+	uint64_t inheritable = c->inheritable & known;
+	int r = put_set(state, CAP_PERMITTED, permitted);
+
 	if (r == 0)
 		r = put_set(state, CAP_EFFECTIVE, c->effective & permitted);
 	if (r == 0)
@@ -123,7 +118,7 @@ static int apply_sets(cap_t state, const struct caps_req *c, uint64_t *ret_permi
 
 int caps_apply(const struct caps_req *c)
 {
-	cap_t state = cap_get_proc();
+	cap_t state = cap_init();
 	uint64_t raisable = 0;
 	int r;
 

@@ -25,7 +25,8 @@ int caps_permitted(uint64_t *ret_permitted);
 /*
  * In two steps around setresuid(2), because the bounding set needs CAP_SETPCAP: first
  * caps_drop_bounding() and keep-caps, then caps_apply() of the four other sets.
- * What the thread does not have is left out (the specification: a warning, not an error).
+ * What the thread does not have must have been left out before (the specification: a
+ * warning, not an error; see caps_permitted()), here it is -EPERM.
  */
 int caps_drop_bounding(const struct caps_req *c);
 int caps_keep_over_setuid(bool keep);

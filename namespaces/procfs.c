@@ -49,7 +49,7 @@ int procfs_open(int *ret_proc)
 	return 0;
 }
 
-static int proc_write(int proc, const char *path, const char *value)
+static int proc_open_write(int proc, const char *path, int *ret_fd)
 {
 	/* "self" is a plain symlink inside procfs; magic links and mounts over its files are refused. */
 	struct open_how how = {
@@ -67,7 +67,16 @@ static int proc_write(int proc, const char *path, const char *value)
 		return -errno;
 	if (fs.f_type != PROC_SUPER_MAGIC)
 		return -EXDEV;
-	return fd_write_all(fd, value, strlen(value));
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+static int proc_write(int proc, const char *path, const char *value)
+{
+	_cleanup_close_ int fd = FD_NONE;
+	int r = proc_open_write(proc, path, &fd);
+
+	return r < 0 ? r : fd_write_all(fd, value, strlen(value));
 }
 
 int procfs_sysctl(int proc, const char *key, const char *value)
@@ -89,28 +98,31 @@ int procfs_sysctl(int proc, const char *key, const char *value)
 	return 0;
 }
 
-int procfs_apparmor_exec(int proc, const char *profile)
+int procfs_open_attr(int proc, bool apparmor, int *ret_fd)
+{
+	int r = apparmor ? proc_open_write(proc, "self/attr/apparmor/exec", ret_fd) : -ENOENT;
+
+	if (r == -ENOENT)
+		r = proc_open_write(proc, "self/attr/exec", ret_fd);
+	return r < 0 ? ERR(r, "cannot open `/proc/self/attr/exec`") : 0;
+}
+
+int lsm_set_apparmor(int attr, const char *profile)
 {
 	_cleanup_free_ char *text = str_printf("exec %s", profile);
 	int r;
 
 	if (text == NULL)
 		return ERR_NOMEM();
-	r = proc_write(proc, "self/attr/apparmor/exec", text);
-	if (r == -ENOENT)
-		r = proc_write(proc, "self/attr/exec", text);
-	if (r < 0)
-		return ERR(r, "cannot set the AppArmor profile \"%s\" in `/proc/self/attr/exec`", profile);
-	return 0;
+	r = fd_write_all(attr, text, strlen(text));
+	return r < 0 ? ERR(r, "cannot set the AppArmor profile \"%s\" in `/proc/self/attr/exec`", profile) : 0;
 }
 
-int procfs_selinux_exec(int proc, const char *label)
+int lsm_set_selinux(int attr, const char *label)
 {
-	int r = proc_write(proc, "self/attr/exec", label);
+	int r = fd_write_all(attr, label, strlen(label));
 
-	if (r < 0)
-		return ERR(r, "cannot set the SELinux label \"%s\" in `/proc/self/attr/exec`", label);
-	return 0;
+	return r < 0 ? ERR(r, "cannot set the SELinux label \"%s\" in `/proc/self/attr/exec`", label) : 0;
 }
 
 int lsm_apparmor_enabled(void)

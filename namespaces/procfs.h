@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* fsopen("proc"); where that is refused, the host's /proc, verified. Before entering the container's root. */
@@ -14,9 +15,15 @@ int procfs_open(int *ret_proc);
 /* key in sysctl's form ("net.ipv4.ip_forward", or with slashes); value as written. */
 int procfs_sysctl(int proc, const char *key, const char *value);
 
-/* AppArmor: profile for the next execve(2). SELinux: label for it. */
-int procfs_apparmor_exec(int proc, const char *profile);
-int procfs_selinux_exec(int proc, const char *label);
+/*
+ * The file that takes the LSM's word for the next execve(2) of the calling process. Opened
+ * early, so that the procfs itself need not stay open; written by lsm_set_*() at the end.
+ */
+int procfs_open_attr(int proc, bool apparmor, int *ret_fd);
+
+/* AppArmor: "exec PROFILE"; SELinux: the label. */
+int lsm_set_apparmor(int attr, const char *profile);
+int lsm_set_selinux(int attr, const char *label);
 
 /* What the kernel has: is this LSM switched on? */
 int lsm_apparmor_enabled(void);

@@ -40,9 +40,14 @@ int rootfs_attach(const char *rootfs, int *tree)
 		return ERR(-errno, "cannot isolate the root file system \"%s\"", rootfs);
 	}
 	/* By path: the runtime's word, not the image's, and in our own mount namespace. */
-	if (move_mount(*tree, "", AT_FDCWD, rootfs, MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS) < 0)
-		return ERR(-errno, "cannot attach the root file system \"%s\"", rootfs);
-	return 0;
+	r = move_mount(*tree, "", AT_FDCWD, rootfs, MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS);
+	/*
+	 * A directory on the way that this user namespace's root may not search: over "/" then, where our own
+	 * root and the host's paths stay what they are. (Not always: hooks look for mounts below rootfs' path.)
+	 */
+	if (r < 0 && errno == EACCES)
+		r = move_mount(*tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+	return r < 0 ? ERR(-errno, "cannot attach the root file system \"%s\"", rootfs) : 0;
 }
 
 /* As pivot_root(2)'s manual has it: "." over ".", the old root lies on top and goes. */
@@ -106,14 +111,26 @@ int mask_open_null(int *ret_fd)
 }
 
 /*
- * One read-only empty tmpfs serves all masked directories (kubelets mask one per CPU): the
- * first takes it, the others a clone. *tree: an fd to be closed by the caller, sooner or later.
+ * These loops run once, in a child that soon executes another program, which ends all fds
+ * at once: those of a short list are left to that, a long list is closed as it goes.
  */
-static int mask_dir(int target, int *shared, int *tree)
+#define MASK_KEEP_OPEN 64
+
+/*
+ * A read-only empty tmpfs. When there are many (kubelets mask a directory per CPU) one serves
+ * all: the first takes it, the others a clone. *tree: an fd to be closed by the caller, sooner or later.
+ */
+static int mask_dir(int target, bool many, int *shared, int *tree)
 {
 	static const char *const data[] = { "nr_blocks=1", "nr_inodes=1" };
 	int r;
 
+	if (!many) {
+		r = fchdir(target);
+		if (r == 0)
+			r = mount("tmpfs", ".", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "nr_blocks=1,nr_inodes=1");
+		return r < 0 ? -errno : 0;
+	}
 	if (*shared >= 0) {
 		*tree = open_tree(*shared, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 		return *tree < 0 ? -errno : mount_attach(*tree, target);
@@ -128,12 +145,6 @@ static int mask_file(int target, int host_null, int *tree)
 	*tree = open_tree(host_null, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 	return *tree < 0 ? -errno : mount_attach(*tree, target);
 }
-
-/*
- * These loops run once, in a child that soon executes another program, which ends all fds
- * at once: those of a short list are left to that, a long list is closed as it goes.
- */
-#define MASK_KEEP_OPEN 64
 
 static void mask_done(size_t i, int *target, int *tree)
 {
@@ -157,7 +168,7 @@ int mask_paths(int root, int host_null, const char *const *paths, size_t n)
 		if (r == 0 && fstat(target, &st) < 0)
 			r = -errno;
 		if (r == 0)
-			r = S_ISDIR(st.st_mode) ? mask_dir(target, &shared, &tree) : mask_file(target, host_null, &tree);
+			r = S_ISDIR(st.st_mode) ? mask_dir(target, n > MASK_KEEP_OPEN, &shared, &tree) : mask_file(target, host_null, &tree);
 		if (r < 0)
 			return ERR(r, "cannot mask \"%s\"", paths[i]);
 		mask_done(i, &target, &tree);

@@ -19,13 +19,14 @@ struct instance {
 	int sync;			/* to the waiting init, while this process is its creator */
 	int pidfd;			/* FD_NONE when not known */
 	pid_t pid;
+	int waiting;			/* STATE_WAITING, locked, to be inherited by the init; FD_NONE */
 	int cgroup;			/* fd of its cgroup, FD_NONE */
 	struct cgroup_host host;	/* where cgroup2 is, when host_known */
 	bool host_known;
 	bool hooks_began;		/* create-phase hooks ran: a failure has to run poststop */
 };
 
-#define INSTANCE_NULL { .sync = FD_NONE, .pidfd = FD_NONE, .cgroup = FD_NONE }
+#define INSTANCE_NULL { .sync = FD_NONE, .pidfd = FD_NONE, .waiting = FD_NONE, .cgroup = FD_NONE }
 
 struct launch {
 	int console;			/* unix socket that gets the terminal's master, FD_NONE */

@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -36,7 +35,6 @@ struct build {
 	struct child_init child;
 	struct seccomp_program seccomp;
 	int *trees;
-	int waiting;		/* fd of the locked file STATE_WAITING */
 	char *cgroup_dir;
 };
 
@@ -53,7 +51,6 @@ static void build_deinit(struct build *b)
 	fd_close(&b->child.socket_file);
 	fd_close(&b->child.p.proc);
 	fd_close(&b->child.p.sync);
-	fd_close(&b->waiting);
 	seccomp_program_deinit(&b->seccomp);
 	free(b->cgroup_dir);
 }
@@ -183,15 +180,6 @@ static int compile_filter(struct build *b)
 	return 0;
 }
 
-/* The kernel frees this lock when the init executes the user's process or dies: state's truth. */
-static int lock_waiting(struct build *b)
-{
-	b->waiting = openat(b->i->c->dir, STATE_WAITING, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (b->waiting < 0 || flock(b->waiting, LOCK_EX | LOCK_NB) < 0)
-		return ERR(-errno, "cannot lock \"%s\" in the state directory", STATE_WAITING);
-	return 0;
-}
-
 static void socket_address(int dir, struct sockaddr_un *a)
 {
 	/* By the directory's fd: sun_path holds 107 bytes, a state directory's path may have more. */
@@ -237,8 +225,6 @@ static int prepare(struct build *b, const struct launch *l)
 		r = procfs_open(&b->child.p.proc);
 	if (r == 0)
 		r = make_cgroup(b);
-	if (r == 0)
-		r = lock_waiting(b);
 	if (r == 0 && l->waits_for_start)
 		r = listen_for_start(b);
 	return r;
@@ -253,14 +239,13 @@ static int spawn(struct build *b, const struct launch *l)
 
 	if (r < 0)
 		return r;
-	i->sync = c->p.sync_parent = pair[0];
+	i->sync = pair[0];
 	c->p.sync = pair[1];
 	c->p.req = &process;
 	c->p.console = l->console;
 	c->plan = i->plan;
 	c->state = &i->c->state;
 	c->ns = &b->ns;
-	c->state_dir = i->c->dir;
 	r = ns_spawn(&b->ns, i->cgroup, child_init_main, c, &i->pid, &i->pidfd);
 	fd_close(&c->p.sync);
 	if (r < 0)
@@ -330,11 +315,10 @@ static int container_create(struct instance *i, const struct launch *l)
 {
 	_cleanup_build_ struct build b = {
 		.i = i,
-		.waiting = FD_NONE,
 		.child = {
-			.p = { .sync = FD_NONE, .sync_parent = FD_NONE, .console = FD_NONE, .proc = FD_NONE, .pts = FD_NONE },
+			.p = CHILD_PROCESS_NULL,
 			.rootfs = FD_NONE,
-			.state_dir = FD_NONE,
+			.waiting = i->waiting,
 			.listen = FD_NONE,
 			.watch = FD_NONE,
 			.socket_file = FD_NONE,
@@ -487,11 +471,12 @@ static int container_exec(struct instance *i, const struct exec_launch *l, pid_t
 	struct process_req process = *l->process;
 	struct seccomp_program filter = { 0 };
 	struct child_exec c = {
-		.p = { .req = &process, .sync = FD_NONE, .sync_parent = FD_NONE, .console = l->console, .proc = FD_NONE,
-		       .pts = FD_NONE },
+		.p = CHILD_PROCESS_NULL,
 	};
 	int pair[2], status, r = use_pidfd(i);
 
+	c.p.req = &process;
+	c.p.console = l->console;
 	if (r == 0)
 		r = read_filter(i, &filter, &c);
 	if (r == 0 && (process.apparmor != NULL || process.selinux != NULL))
@@ -500,7 +485,6 @@ static int container_exec(struct instance *i, const struct exec_launch *l, pid_t
 		r = sync_pair(pair);
 	if (r < 0)
 		goto out;
-	c.p.sync_parent = pair[0];
 	c.p.sync = pair[1];
 	r = exec_spawn(i, &c, l, ret_pid, ret_pidfd);
 	fd_close(&pair[1]);
@@ -605,6 +589,14 @@ static int end_cgroup(struct instance *i)
 			return 0;
 		}
 	}
+	/* Our own child was reaped, and with the first process of its pid namespace all others are gone. */
+	if (r == 0 && s->cgroup_owned && s->pid == 0 && (s->ns_flags & CLONE_NEWPID) && i->plan != NULL) {
+		fd_close(&i->cgroup);
+		if (cgroup_remove(host, s->cgroup_path, s->cgroup_created_from) == 0)
+			return 0;
+		err_clear();
+		r = cgroup_open(host, s->cgroup_path, &i->cgroup);
+	}
 	if (r == 0 && s->cgroup_owned) {
 		r = cgroup_wait_empty(i->cgroup, 0);
 		empty = r == 0;
@@ -670,5 +662,6 @@ void instance_deinit(struct instance *i)
 {
 	fd_close(&i->sync);
 	fd_close(&i->pidfd);
+	fd_close(&i->waiting);
 	fd_close(&i->cgroup);
 }

@@ -19,9 +19,9 @@ struct child_process {
 	struct process_req *req;
 	const struct seccomp_program *seccomp;	/* NULL: none */
 	int sync;		/* our end */
-	int sync_parent;	/* the runtime's end, to be closed here */
 	int console;		/* where the terminal's master goes, FD_NONE */
-	int proc;		/* private procfs, FD_NONE when nothing needs it */
+	int proc;		/* private procfs, FD_NONE when nothing needs it; closed by child_open_labels() */
+	int apparmor, selinux;	/* files that take the labels, once opened */
 	int pts;		/* the terminal's slave, once opened */
 	char *path;		/* what to execute, once found */
 };
@@ -34,7 +34,7 @@ struct child_init {
 	int rootfs;			/* detached tree, FD_NONE: open it here */
 	const int *trees;		/* one for each of plan->mounts, FD_NONE: none or open it here */
 	const char *cgroup_dir;		/* host path of the container's cgroup, NULL */
-	int state_dir;			/* to be closed: its lock is the runtime's */
+	int waiting;			/* locked as long as we wait */
 	int listen;			/* start.sock, FD_NONE for run */
 	int watch;			/* inotify on the state directory, FD_NONE */
 	int socket_file;		/* O_PATH of start.sock: its link count tells when there is no inotify */
@@ -53,7 +53,18 @@ struct child_exec {
 int child_init_main(void *arg);
 int child_exec_main(void *arg);
 
+#define CHILD_PROCESS_NULL                                                                                             \
+	{ .sync = FD_NONE, .console = FD_NONE, .proc = FD_NONE, .apparmor = FD_NONE, .selinux = FD_NONE, .pts = FD_NONE }
+
 /* child_process.c */
+/*
+ * First of all: the copy of the runtime's fds that clone3(2) made is closed but for those
+ * named. From its first moment this process can be seen in the container's pid namespace, and a
+ * container with CAP_SYS_PTRACE may walk through /proc/PID/fd into any directory that is open here.
+ */
+int child_close_fds(const struct child_process *c, const int *others, size_t n);
+/* While the private procfs is there: the label files; then it is closed. */
+int child_open_labels(struct child_process *c);
 int child_open_terminal(struct child_process *c, int root, bool bind_console);
 int child_prepare(struct child_process *c);
 /* Returns only when execve(2) failed. */

@@ -53,8 +53,11 @@ int child_exec_main(void *arg)
 	struct child_exec *c = arg;
 	int r;
 
-	fd_close(&c->p.sync_parent);
-	r = enter(c);
+	r = child_close_fds(&c->p, &c->pidfd, 1);
+	if (r == 0)
+		r = child_open_labels(&c->p);
+	if (r == 0)
+		r = enter(c);
 	/* The runtime writes rlimits and the like from outside before we lose its attention. */
 	if (r == 0)
 		r = sync_send(c->p.sync, SYNC_READY);

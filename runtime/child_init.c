@@ -243,6 +243,8 @@ static int build(struct child_init *c)
 	if (r == 0)
 		r = set_sysctls(c);
 	if (r == 0)
+		r = child_open_labels(&c->p);
+	if (r == 0)
 		r = plan_has_ns(p, CLONE_NEWNS) ? make_root(c) : chroot_only(c);
 	if (r == 0 && p->has_process)
 		r = child_prepare(&c->p);
@@ -351,14 +353,54 @@ static int run(struct child_init *c)
 	return r < 0 ? r : child_execute(&c->p);
 }
 
+/* What building needs stays. */
+static int close_runtimes_fds(const struct child_init *c)
+{
+	size_t n = c->plan->n_mounts;
+	int *keep = calloc(n + 5, sizeof(*keep));
+	int r;
+
+	if (keep == NULL)
+		return ERR_NOMEM();
+	memcpy(keep, c->trees, n * sizeof(*keep));
+	keep[n++] = c->rootfs;
+	keep[n++] = c->waiting;
+	keep[n++] = c->listen;
+	keep[n++] = c->watch;
+	keep[n++] = c->socket_file;
+	for (size_t i = 0; i < c->ns->n_join; i++) {
+		int *more = realloc(keep, (n + 1) * sizeof(*keep));
+
+		if (more == NULL) {
+			free(keep);
+			return ERR_NOMEM();
+		}
+		keep = more;
+		keep[n++] = c->ns->join[i].fd;
+	}
+	r = child_close_fds(&c->p, keep, n);
+	free(keep);
+	return r;
+}
+
+/* Before a wait that may last: no directory, nothing but what the wait itself is made of. run does not wait. */
+static int close_build_fds(const struct child_init *c)
+{
+	const int keep[] = { c->waiting, c->listen, c->watch, c->socket_file };
+
+	return c->listen >= 0 ? child_close_fds(&c->p, keep, ARRAY_SIZE(keep)) : 0;
+}
+
 int child_init_main(void *arg)
 {
 	struct child_init *c = arg;
 	int r;
 
-	fd_close(&c->p.sync_parent);
-	fd_close(&c->state_dir);
-	r = build(c);
+	r = close_runtimes_fds(c);
+	if (r == 0)
+		r = build(c);
+	if (r == 0)
+		r = close_build_fds(c);
 	if (r == 0) {
 		r = sync_send(c->p.sync, SYNC_READY);
 		if (r < 0)

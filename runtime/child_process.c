@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/personality.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -15,8 +16,29 @@
 #include "namespaces/procfs.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/log.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sync.h"
+
+int child_close_fds(const struct child_process *c, const int *others, size_t n)
+{
+	const int own[] = { c->sync, c->console, c->proc, c->apparmor, c->selinux };
+	size_t preserved = c->req->preserve_fds, total = ARRAY_SIZE(own) + preserved + n;
+	int *keep = calloc(total, sizeof(*keep));
+	int r;
+
+	if (keep == NULL)
+		return ERR_NOMEM();
+	memcpy(keep, own, sizeof(own));
+	for (size_t i = 0; i < preserved; i++)
+		keep[ARRAY_SIZE(own) + i] = 3 + (int)i;
+	if (n > 0)
+		memcpy(keep + ARRAY_SIZE(own) + preserved, others, n * sizeof(*others));
+	log_close();
+	r = fd_close_except(keep, total);
+	free(keep);
+	return r < 0 ? ERR(r, "cannot close the runtime's file descriptors") : 0;
+}
 
 int child_open_terminal(struct child_process *c, int root, bool bind_console)
 {
@@ -81,14 +103,26 @@ int child_prepare(struct child_process *c)
 	return r;
 }
 
-static int set_labels(const struct child_process *c)
+int child_open_labels(struct child_process *c)
 {
 	int r = 0;
 
 	if (c->req->apparmor != NULL)
-		r = procfs_apparmor_exec(c->proc, c->req->apparmor);
+		r = procfs_open_attr(c->proc, true, &c->apparmor);
 	if (r == 0 && c->req->selinux != NULL)
-		r = procfs_selinux_exec(c->proc, c->req->selinux);
+		r = procfs_open_attr(c->proc, false, &c->selinux);
+	fd_close(&c->proc);
+	return r;
+}
+
+static int set_labels(const struct child_process *c)
+{
+	int r = 0;
+
+	if (c->apparmor >= 0)
+		r = lsm_set_apparmor(c->apparmor, c->req->apparmor);
+	if (r == 0 && c->selinux >= 0)
+		r = lsm_set_selinux(c->selinux, c->req->selinux);
 	return r;
 }
 

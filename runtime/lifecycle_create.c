@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -232,6 +233,15 @@ static int check_terminal(const struct create_options *o, const struct plan *p, 
 	return 0;
 }
 
+/* The kernel frees this lock when the init executes the user's process or dies. */
+static int lock_waiting(struct instance *i)
+{
+	i->waiting = openat(i->c->dir, STATE_WAITING, O_RDONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (i->waiting < 0 || flock(i->waiting, LOCK_EX | LOCK_NB) < 0)
+		return ERR(-errno, "cannot lock \"%s\" in the state directory", STATE_WAITING);
+	return 0;
+}
+
 static int create_steps(struct instance *i, const struct create_options *o, const struct launch *l, const char *text,
 			size_t len)
 {
@@ -246,8 +256,11 @@ static int create_steps(struct instance *i, const struct create_options *o, cons
 			ERR(r, "cannot keep a copy of config.json");
 	}
 	if (r == 0)
+		r = lock_waiting(i);
+	if (r == 0)
 		r = backend_container.create(i, l);
 	if (r == 0) {
+		fd_close(&i->waiting);
 		c->state.creator = 0;
 		c->state.creator_seen = 0;
 		r = container_save(c);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -151,6 +152,8 @@ static int load_process(const struct exec_options *o, struct container *c, struc
 {
 	int r = o->process_file != NULL ? load_process_file(o, ret_spec, q) : load_bundle_process(o, c, ret_spec, q);
 
+	if (r == 0 && !(c->state.ns_flags & CLONE_NEWUSER))
+		r = plan_drop_ungrantable(&q->caps);
 	if (r < 0)
 		return r;
 	if (o->tty)

@@ -404,7 +404,7 @@ static int build_process(struct plan *p, const struct plan_options *o)
 	p->has_process = true;
 	/* In a user namespace of its own the container gets them from the kernel. */
 	if (!plan_has_ns(p, CLONE_NEWUSER)) {
-		r = plan_warn_ungrantable(&p->process.caps);
+		r = plan_drop_ungrantable(&p->process.caps);
 		if (r < 0)
 			return r;
 	}

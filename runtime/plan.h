@@ -120,8 +120,8 @@ void plan_freep(struct plan **p);
 int plan_process(struct arena *a, const struct spec_process *sp, unsigned int preserve_fds, unsigned int listen_fds,
 		 struct process_req *ret);
 
-/* Warns of capabilities that the calling process does not have to give. */
-int plan_warn_ungrantable(const struct caps_req *c);
+/* Takes out, with a warning, what the calling process does not have to give. */
+int plan_drop_ungrantable(struct caps_req *c);
 
 const char *hook_kind_name(enum hook_kind k);	/* "createRuntime"… */
 

@@ -123,7 +123,7 @@ int plan_process(struct arena *a, const struct spec_process *sp, unsigned int pr
 }
 
 /* The specification asks for a warning, not an error. */
-int plan_warn_ungrantable(const struct caps_req *c)
+int plan_drop_ungrantable(struct caps_req *c)
 {
 	uint64_t permitted, missing;
 	int r = caps_permitted(&permitted);
@@ -134,5 +134,9 @@ int plan_warn_ungrantable(const struct caps_req *c)
 	for (unsigned int i = 0; missing != 0 && caps_name(i) != NULL; i++)
 		if (missing & ((uint64_t)1 << i))
 			log_warning("capability %s cannot be granted here", caps_name(i));
+	c->permitted &= permitted;
+	c->effective &= permitted;
+	c->inheritable &= permitted;
+	c->ambient &= permitted;
 	return 0;
 }

@@ -7,9 +7,10 @@
  *                  read again only by exec's flag form
  *   seccomp.bpf    the compiled filter, for exec
  *   start.sock     the waiting init's socket; `start` speaks to it
- *   waiting        locked by the init as long as it has not run the user's process:
- *                  the kernel drops the lock at execve or death, so the status is true
- *                  whoever was killed when
+ *   waiting        empty; locked (flock) by the init as long as it has not run the user's
+ *                  process: the kernel drops the lock at execve or death, so the status is
+ *                  true whoever was killed when. A file of its own, because a container with
+ *                  CAP_SYS_PTRACE can open it anew, for writing, through /proc/1/fd
  *
  * A first record (status creating, no pid) is written before anything outside this
  * directory is touched, so that `delete --force` can undo a create that was killed.
@@ -30,8 +31,8 @@ struct json_writer;
 #define STATE_FILE "state.json"
 #define STATE_CONFIG "config.json"
 #define STATE_SECCOMP "seccomp.bpf"
-#define STATE_SOCKET "start.sock"
 #define STATE_WAITING "waiting"
+#define STATE_SOCKET "start.sock"
 
 enum container_status {
 	STATUS_CREATING,

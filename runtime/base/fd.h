@@ -16,6 +16,12 @@ int take_fd(int *fd);
 /* Closes if open; errno survives. The variable becomes FD_NONE. */
 void fd_close(int *fd);
 
+/*
+ * Closes every fd from 3 on but the n of keep (negative ones are skipped; the array is
+ * sorted in place). For a child that must not carry the runtime's fds into a container.
+ */
+int fd_close_except(int *keep, size_t n);
+
 /* Writes all of it, or -errno. No error text. */
 int fd_write_all(int fd, const void *data, size_t len);
 
@@ -34,7 +40,10 @@ int file_read(int dirfd, const char *path, size_t max, char **ret_data, size_t *
  */
 int file_write_value(int dirfd, const char *path, const char *value);
 
-/* Writes a file that must not exist yet, in a directory that nobody reads before it is complete. */
+/*
+ * Writes a file that must not exist yet, in a directory that nobody reads before it is
+ * complete.
+ */
 int file_create(int dirfd, const char *name, const void *data, size_t len, mode_t mode);
 
 /*
