@@ -31,7 +31,8 @@ WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wol
 	-Wnull-dereference -Wdouble-promotion -Wconversion -Wno-sign-conversion
 NACRE_CFLAGS := -std=gnu11 -I. $(WARNINGS) -D_GNU_SOURCE -fno-strict-aliasing -fPIE
 HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2
-LDHARDEN := -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed -Wl,--gc-sections
+LDHARDEN := -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed -Wl,--gc-sections \
+	-Wl,-z,noseparate-code
 ifneq ($(DEV),)
 NACRE_CFLAGS += -Werror
 endif
@@ -68,6 +69,7 @@ FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(O)/%)
 
 .DELETE_ON_ERROR:
+.SECONDARY:
 .PHONY: all deps test-deps helpers unit-bins install uninstall check unit lint bench demo fuzz clean help FORCE
 
 all: $(O)/nacre  ## build nacre (default)

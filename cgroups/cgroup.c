@@ -337,3 +337,16 @@ int cgroup_remove(const struct cgroup_host *host, const char *path, size_t creat
 		return ERR(r, "cannot remove cgroup \"%s\"", path);
 	return part_before(path, &part) ? remove_upwards(host, path, part, created_from) : 0;
 }
+
+int cgroup_remove_leaf(int cgroup_fd, const char *path, size_t created_from)
+{
+	struct cgroup_part part = last_part(path), before = part;
+	char up[NAME_MAX + sizeof("../")];
+
+	cgroup_part_name(path, &part, up + strlen("../"));
+	memcpy(up, "../", strlen("../"));
+	if (part_before(path, &before) && before.start >= created_from)
+		return -ENOTSUP;
+	/* ".." is the parent cgroup for sure: cgroup2 has no rename. */
+	return unlinkat(cgroup_fd, up, AT_REMOVEDIR) < 0 ? -errno : 0;
+}

@@ -76,6 +76,9 @@ int cgroup_pids(int cgroup_fd, pid_t **ret_pids, size_t *ret_n);
  */
 int cgroup_remove(const struct cgroup_host *host, const char *path, size_t created_from);
 
+/* The short way for one that is open, empty, has no sub-cgroups and whose parent was there before. -errno, no text. */
+int cgroup_remove_leaf(int cgroup_fd, const char *path, size_t created_from);
+
 /*
  * runtime-spec linux.resources.devices: ordered rules, the last match wins, for each access (r, w, m) of
  * its own. Type 'a' is both kinds; with no numbers and "rwm" it is everything.
@@ -93,3 +96,6 @@ struct cgroup_device_rule {
  * before without a gap. n == 0: nothing is attached.
  */
 int cgroup_devices_apply(int cgroup_fd, const struct cgroup_device_rule *rules, size_t n);
+
+/* The same for a cgroup that was made just now: there is none to look for. */
+int cgroup_devices_first(int cgroup_fd, const struct cgroup_device_rule *rules, size_t n);

@@ -154,3 +154,11 @@ int cgroup_devices_apply(int cgroup_fd, const struct cgroup_device_rule *rules, 
 		return r;
 	return attach(cgroup_fd, prog_fd, old_fd);
 }
+
+int cgroup_devices_first(int cgroup_fd, const struct cgroup_device_rule *rules, size_t n)
+{
+	_cleanup_close_ int prog_fd = FD_NONE;
+	int r = n == 0 ? 0 : load_program(rules, n, &prog_fd);
+
+	return r < 0 || n == 0 ? r : attach(cgroup_fd, prog_fd, FD_NONE);
+}

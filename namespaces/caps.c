@@ -128,6 +128,9 @@ int caps_apply(const struct caps_req *c)
 	cap_free(state);
 	if (r < 0)
 		return ERR(r, "cannot set capabilities");
+	/* capset(2) has taken from the ambient set what is not both permitted and inheritable now. */
+	if (raisable == 0)
+		return 0;
 	/* One call; libcap's cap_reset_ambient() asks for each capability first. */
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return ERR(-errno, "cannot clear the ambient capabilities");

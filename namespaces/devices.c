@@ -56,6 +56,8 @@ static int device_bind(int dirfd, const char *name, const struct device_req *d)
 	if (target < 0 && errno == ENOENT) {
 		_cleanup_close_ int made = openat(dirfd, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, 0644);
 
+		if (made < 0)
+			return ERR(-errno, "cannot make \"%s\"", d->path);
 		target = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	}
 	if (target < 0)

@@ -343,13 +343,14 @@ static int remount_apply(const struct mount_context *c, const struct mount_req *
 /* A file system anew, by the shorter of the two ways that can. */
 static int fs_mount_at(const struct mount_context *c, const struct mount_req *m)
 {
-	_cleanup_close_ int mountfd = FD_NONE, target = FD_NONE;
+	_cleanup_close_ int mountfd = FD_NONE;
 	struct mount_req rest = *m;
-	int r = fs_target(c, m, &target);
+	int target = FD_NONE, r = fs_target(c, m, &target);
 
 	if (r < 0)
 		return r;
 	if (mount2_can(m)) {
+		/* The target's fd stays open: see "fds" in mount.h. */
 		r = mount2_at(m, m->fstype, target);
 		if (r == 0)
 			return 0;

@@ -2,6 +2,11 @@
 /*
  * Mounts, fd to fd: fsopen/open_tree make a detached mount, the resolver gives the
  * target's fd, move_mount joins them. No path of the image is ever resolved by mount(2).
+ *
+ * fds: what is called in the child for each of many mounts or paths leaves some O_PATH
+ * fds open. The child executes another program soon and marks all close-on-exec by one
+ * close_range(2) before; a container with hundreds of entries is guarded by the caller,
+ * who raises the soft RLIMIT_NOFILE (see child_init.c).
  */
 #pragma once
 

@@ -140,10 +140,20 @@ static int mask_dir(int target, bool many, int *shared, int *tree)
 	return r < 0 ? r : mount_attach(*shared, target);
 }
 
-static int mask_file(int target, int host_null, int *tree)
+/*
+ * Most are files, so /dev/null is tried first; the kernel refuses a file over a directory
+ * (EINVAL), and the clone serves the next one.
+ */
+static int mask_file(int target, int host_null, int *spare, int *tree)
 {
-	*tree = open_tree(host_null, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-	return *tree < 0 ? -errno : mount_attach(*tree, target);
+	int r;
+
+	if (*spare < 0)
+		*spare = open_tree(host_null, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	r = *spare < 0 ? -errno : mount_attach(*spare, target);
+	if (r == 0)
+		*tree = take_fd(spare);
+	return r;
 }
 
 static void mask_done(size_t i, int *target, int *tree)
@@ -156,19 +166,18 @@ static void mask_done(size_t i, int *target, int *tree)
 
 int mask_paths(int root, int host_null, const char *const *paths, size_t n)
 {
-	int shared = FD_NONE;
+	int shared = FD_NONE, spare = FD_NONE;
 
 	for (size_t i = 0; i < n; i++) {
 		int target = FD_NONE, tree = FD_NONE;
-		struct stat st;
 		int r = path_open(root, paths[i], O_PATH, &target);
 
 		if (r == -ENOENT || r == -ENOTDIR)
 			continue;	/* the target only: nothing there, nothing to hide */
-		if (r == 0 && fstat(target, &st) < 0)
-			r = -errno;
 		if (r == 0)
-			r = S_ISDIR(st.st_mode) ? mask_dir(target, n > MASK_KEEP_OPEN, &shared, &tree) : mask_file(target, host_null, &tree);
+			r = mask_file(target, host_null, &spare, &tree);
+		if (r == -EINVAL || r == -ENOTDIR)
+			r = mask_dir(target, n > MASK_KEEP_OPEN, &shared, &tree);
 		if (r < 0)
 			return ERR(r, "cannot mask \"%s\"", paths[i]);
 		mask_done(i, &target, &tree);

@@ -182,7 +182,7 @@ int spec_parse_process(const char *name, const char *text, size_t len, struct sp
 }
 
 /* Opens a regular file only: a FIFO in its place must not make the runtime wait. */
-static int open_regular(int dirfd, const char *name)
+static int open_regular(int dirfd, const char *name, size_t *ret_size)
 {
 	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
@@ -193,19 +193,20 @@ static int open_regular(int dirfd, const char *name)
 		return ERR(-errno, "cannot stat \"%s\"", name);
 	if (!S_ISREG(st.st_mode))
 		return ERR_PLAIN(-EINVAL, "%s: not a regular file", name);
+	*ret_size = (size_t)st.st_size;
 	return take_fd(&fd);
 }
 
 int spec_load(int dirfd, const char *name, struct spec **ret_spec, char **ret_text, size_t *ret_len)
 {
-	_cleanup_close_ int fd = open_regular(dirfd, name);
+	size_t size = 0, len;
+	_cleanup_close_ int fd = open_regular(dirfd, name, &size);
 	_cleanup_free_ char *text = NULL;
-	size_t len;
 	int r;
 
 	if (fd < 0)
 		return fd;
-	r = fd_read_all(fd, SPEC_MAX_BYTES, &text, &len);
+	r = fd_read_regular(fd, size, SPEC_MAX_BYTES, &text, &len);
 	if (r == -EFBIG)
 		return too_large(name);
 	if (r < 0)

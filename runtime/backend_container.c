@@ -157,6 +157,9 @@ static int make_cgroup(struct build *b)
 	if (b->cgroup_dir == NULL)
 		return ERR_NOMEM();
 	b->child.cgroup_dir = b->cgroup_dir;
+	/* One that existed, empty, may have our program from an earlier life. */
+	if (s->cgroup_created_from < strlen(p->cgroup_path))
+		return cgroup_devices_first(b->i->cgroup, p->device_rules, p->n_device_rules);
 	return cgroup_devices_apply(b->i->cgroup, p->device_rules, p->n_device_rules);
 }
 
@@ -591,11 +594,8 @@ static int end_cgroup(struct instance *i)
 	}
 	/* Our own child was reaped, and with the first process of its pid namespace all others are gone. */
 	if (r == 0 && s->cgroup_owned && s->pid == 0 && (s->ns_flags & CLONE_NEWPID) && i->plan != NULL) {
-		fd_close(&i->cgroup);
-		if (cgroup_remove(host, s->cgroup_path, s->cgroup_created_from) == 0)
+		if (cgroup_remove_leaf(i->cgroup, s->cgroup_path, s->cgroup_created_from) == 0)
 			return 0;
-		err_clear();
-		r = cgroup_open(host, s->cgroup_path, &i->cgroup);
 	}
 	if (r == 0 && s->cgroup_owned) {
 		r = cgroup_wait_empty(i->cgroup, 0);

@@ -143,10 +143,10 @@ static int set_fds(const struct process_req *p)
 	return process_seal_fds(3 + p->preserve_fds);
 }
 
-/* What a shell's "nohup" or "&" left ignored must not be inherited by the container. */
+/* What a shell's "nohup" or "&" and engines (SIGPIPE) left ignored must not be inherited by the container. */
 static void reset_signals(void)
 {
-	static const int ignored[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGCHLD };
+	static const int ignored[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE };
 	sigset_t none;
 
 	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)

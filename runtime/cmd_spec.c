@@ -42,14 +42,18 @@ static const struct mount_row {
 static const struct mount_row rootless_sys = { "/sys", "none", "/sys",
 					       { "rbind", "nosuid", "noexec", "nodev", "ro" } };
 
-static const char *const caps[] = { "CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE" };
+/* What engines give by default: with less, a package manager or su in the container fails in odd ways. */
+static const char *const caps[] = {
+	"CAP_CHOWN",  "CAP_DAC_OVERRIDE", "CAP_FSETID",	 "CAP_FOWNER",		 "CAP_MKNOD",	   "CAP_NET_RAW",    "CAP_SETGID",
+	"CAP_SETUID", "CAP_SETFCAP",	  "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL", "CAP_AUDIT_WRITE",
+};
 static const char *const args[] = { "sh" };
 static const char *const env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "TERM=xterm" };
 static const char *const namespaces[] = { "pid", "ipc", "uts", "mount", "network", "cgroup" };
+/* timer_stats and sched_debug, which others list, are gone from all kernels that nacre runs on (4.11, 5.13). */
 static const char *const masked[] = {
 	"/proc/acpi",	    "/proc/asound",	"/proc/interrupts", "/proc/kcore",	"/proc/keys",
-	"/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/sys/firmware",
-	"/sys/devices/virtual/powercap", "/proc/scsi",
+	"/proc/latency_stats", "/proc/timer_list", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap",
 };
 static const char *const readonly[] = {
 	"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",

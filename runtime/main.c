@@ -29,6 +29,7 @@ static const struct command *const commands[] = {
 struct main_flags {
 	struct globals g;
 	bool version;
+	char root[PATH_MAX];	/* what g.root points at when it is made up */
 };
 
 #define AT(field) offsetof(struct main_flags, field)
@@ -146,16 +147,16 @@ static bool enters_container(const struct command *c)
 	return c == &command_create || c == &command_run || c == &command_exec;
 }
 
-static int run_command(struct globals *g, int argc, char **argv, char **all, const struct command **ret_c)
+static int run_command(struct main_flags *f, int argc, char **argv, char **all, const struct command **ret_c)
 {
 	const struct command *c = find(argv[0]);
-	char root[PATH_MAX];
+	struct globals *g = &f->g;
 	int r;
 
 	if (c == NULL)
 		return ERR_HINT(ERR_PLAIN(-EINVAL, "unknown command \"%s\"", argv[0]), "nacre --help lists the commands");
 	*ret_c = c;
-	r = set_root(g, root, sizeof(root));
+	r = set_root(g, f->root, sizeof(f->root));
 	if (r == 0 && enters_container(c)) {
 		r = self_exe_protect(all);
 		/* Until execve nothing in the container may ptrace us or open our /proc files (CVE-2016-9962). */
@@ -184,7 +185,7 @@ static int run(int argc, char **argv, const struct command **ret_c)
 		print_help();
 		return help || at < argc ? 0 : 1;
 	}
-	return run_command(&f.g, argc - at, argv + at, argv, ret_c);
+	return run_command(&f, argc - at, argv + at, argv, ret_c);
 }
 
 int main(int argc, char **argv)

@@ -17,6 +17,7 @@
 
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
+#include "runtime/self_exe_swap.h"
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
@@ -83,6 +84,8 @@ int self_exe_protect(char **argv)
 	if (already_protected())
 		return 0;
 	r = open_readonly(&safe);
+	if (r == 0 && self_exe_swap(safe) == 0)
+		return 0;
 	if (r < 0)
 		r = open_copy(&safe);
 	if (r < 0)

@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * CVE-2019-5736: a container can open /proc/PID/exe of a runtime's process inside it, or
- * have the runtime execute "#!/proc/self/exe", and later write to the host's binary.
- * So what enters a container is never the host's file itself.
+ * have the runtime execute "#!/proc/self/exe", and later write to the host's binary through
+ * what it got. So the file behind /proc/self/exe must be one that cannot be written.
+ *
+ * Theory of operation. Three ways, the first that the host permits:
+ *
+ *   0. nothing to do: the program lies on a read-only mount, or is a sealed memfd
+ *   1. swap: the program's pages are copied to anonymous memory in their place and
+ *      PR_SET_MM_MAP makes a read-only clone of our own mount the process' executable. The
+ *      kernel refuses (EBUSY) as long as one page of the old file is mapped, so success is its
+ *      proof that nothing is left. A dozen system calls in place of a second start of the
+ *      program, which costs four times that and a millisecond
+ *   2. execute ourselves anew from that read-only clone (a kernel without
+ *      CONFIG_CHECKPOINT_RESTORE, an LSM that forbids executable anonymous memory)
+ *   3. execute ourselves anew from a sealed memfd copy (no right to mount)
  */
 #pragma once
 
-/*
- * Makes sure that this program runs from something that cannot be written through
- * /proc/self/exe: returns 0 when it does already (a read-only mount, a sealed memfd), else
- * executes itself anew from a detached read-only mount of its own file, or, where mounting is
- * not permitted, from a sealed memfd copy. Returns only on success of the first kind or -errno.
- */
+/* 0 when this process is protected (after way 2 and 3: the new start of it finds itself at 0), or -errno. */
 int self_exe_protect(char **argv);

@@ -179,7 +179,7 @@ void container_unlock(struct container *c)
 
 int container_save(struct container *c)
 {
-	int r = state_save(c->dir, &c->state);
+	int r = state_save(c->dir, &c->state, !c->has_state);
 
 	if (r < 0)
 		return ERR(r, "cannot write the state of container \"%s\"", c->id);

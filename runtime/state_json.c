@@ -14,6 +14,8 @@
 #include "runtime/base/str.h"
 #include "runtime/state.h"
 
+/* A read meanwhile gets nothing or all of it: the size changes after the one page is filled. */
+#define STATE_ONE_WRITE 4096
 #define STATE_MAX ((size_t)16 * 1024 * 1024)
 
 /* ---- writing ---- */
@@ -56,7 +58,7 @@ static void write_annotations(struct json_writer *w, const struct state *s)
 	json_object_close(w);
 }
 
-int state_save(int dir, const struct state *s)
+int state_save(int dir, const struct state *s, bool first)
 {
 	_cleanup_json_writer_ struct json_writer *w = json_writer_new(true);
 	_cleanup_free_ char *text = NULL;
@@ -89,7 +91,10 @@ int state_save(int dir, const struct state *s)
 	write_annotations(w, s);
 	json_object_close(w);
 	text = json_writer_take(w, &len);
-	return text == NULL ? -ENOMEM : file_replace(dir, STATE_FILE, text, len, 0600);
+	if (text == NULL)
+		return -ENOMEM;
+	return first && len < STATE_ONE_WRITE ? file_create(dir, STATE_FILE, text, len, 0600) :
+						file_replace(dir, STATE_FILE, text, len, 0600);
 }
 
 /* ---- reading ---- */
@@ -293,6 +298,8 @@ int state_load(struct arena *a, int dir, struct state *s)
 		return r;
 	if (r < 0)
 		return ERR(r, "cannot read its state file");
+	if (len == 0)
+		return -ENOENT;
 	return state_parse(a, text, len, s);
 }
 

@@ -77,21 +77,19 @@ int fd_write_all(int fd, const void *data, size_t len)
  * A first guess from fstat spares the growing for regular files; and a short read of one
  * is its end, which spares the last read(2). (procfs files are "regular" with size 0.)
  */
-static size_t first_guess(int fd, size_t max, bool *ret_regular)
-{
-	struct stat st;
-	size_t guess = 4096;
-
-	*ret_regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
-	if (*ret_regular)
-		guess = (size_t)st.st_size + 1;
-	return guess > max ? max + 1 : guess;
-}
-
 int fd_read_all(int fd, size_t max, char **ret_data, size_t *ret_len)
 {
-	bool regular;
-	size_t cap = first_guess(fd, max, &regular), len = 0;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+		st.st_size = 0;
+	return fd_read_regular(fd, (size_t)st.st_size, max, ret_data, ret_len);
+}
+
+int fd_read_regular(int fd, size_t size, size_t max, char **ret_data, size_t *ret_len)
+{
+	bool regular = size > 0;
+	size_t cap = !regular ? 4096 : size > max ? max + 1 : size + 1, len = 0;
 	char *data = malloc(cap + 1);
 
 	if (data == NULL)

@@ -31,6 +31,9 @@ int fd_write_all(int fd, const void *data, size_t len);
  */
 int fd_read_all(int fd, size_t max, char **ret_data, size_t *ret_len);
 
+/* The same when the caller knows already that it is a regular file of this size (what it grows to meanwhile is read, too). */
+int fd_read_regular(int fd, size_t size, size_t max, char **ret_data, size_t *ret_len);
+
 /* openat(dirfd, path, O_RDONLY) + fd_read_all. */
 int file_read(int dirfd, const char *path, size_t max, char **ret_data, size_t *ret_len);
 
