@@ -103,7 +103,10 @@ $(O)/tests/helpers/%: tests/helpers/%.c $(O)/.flags
 helpers: $(HELPER_BIN)
 unit-bins: $(UNIT_BIN)
 
-$(O)/tests/fuzz/%: tests/fuzz/%.c $(LIB_SRC)
+# The record of a container is parsed in runtime/, the rest is in the folders below it.
+FUZZ_LIB_SRC := $(LIB_SRC) runtime/state_json.c
+
+$(O)/tests/fuzz/%: tests/fuzz/%.c $(FUZZ_LIB_SRC)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@) $(CLANG) -std=gnu11 -I. -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -o $@ $^ -lseccomp -lcap -lyajl -lmnl
 

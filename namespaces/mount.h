@@ -5,8 +5,8 @@
  *
  * fds: what is called in the child for each of many mounts or paths leaves some O_PATH
  * fds open. The child executes another program soon and marks all close-on-exec by one
- * close_range(2) before; a container with hundreds of entries is guarded by the caller,
- * who raises the soft RLIMIT_NOFILE (see child_init.c).
+ * close_range(2) before; for a container with many entries the caller raises the soft
+ * RLIMIT_NOFILE first and restores it before that program (see backend_container.c).
  */
 #pragma once
 
@@ -63,7 +63,7 @@ int rootfs_open(const char *rootfs, int *ret_tree);
  */
 int rootfs_attach(const char *rootfs, int *tree);
 /* pivot_root(2) into root, old root gone; no_pivot: MS_MOVE + chroot, for a root on ramfs. */
-int rootfs_pivot(int root, bool no_pivot);
+int rootfs_pivot(int root, const char *rootfs, bool no_pivot);
 /* Without a mount namespace: chroot(2) only. */
 int rootfs_chroot(int root);
 

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -60,17 +62,55 @@ static int pivot(void)
 	return 0;
 }
 
+/* Takes the mount point (field 5) out of a line of mountinfo when the type is proc or sysfs. */
+static const char *host_view(char *line)
+{
+	char *type = strstr(line, " - "), *save = NULL, *point = NULL;
+
+	if (type == NULL || !(str_starts(type, " - proc ") || str_starts(type, " - sysfs ")))
+		return NULL;
+	point = strtok_r(line, " ", &save);
+	for (int i = 1; i < 5 && point != NULL; i++)
+		point = strtok_r(NULL, " ", &save);
+	return point;
+}
+
 /*
  * MS_MOVE leaves the old root's mounts in the namespace, covered. A full /proc or /sys
- * there would let the container mount its own unmasked ones, so they go first.
+ * among them would let the container's users mount unmasked ones of their own (the kernel's
+ * mount_too_revealing() finds them), so all of these go first, but those of the container.
  */
-static int move(void)
+static int drop_host_views(const char *rootfs)
 {
-	static const char *const host[] = { "/proc", "/sys" };
+	_cleanup_free_ char *text = NULL;
+	char *save = NULL;
+	int r = file_read(AT_FDCWD, "/proc/self/mountinfo", (size_t)64 * 1024 * 1024, &text, NULL);
 
-	for (size_t i = 0; i < 2; i++)
-		if (umount2(host[i], MNT_DETACH) < 0 && errno != EINVAL && errno != ENOENT)
-			return ERR(-errno, "cannot unmount the host's %s", host[i]);
+	if (r < 0)
+		return ERR(r, "cannot read the list of mounts");
+	for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+		const char *point = host_view(line);
+		size_t len = strlen(rootfs);
+
+		if (point == NULL || (strncmp(point, rootfs, len) == 0 && (point[len] == '/' || point[len] == '\0')))
+			continue;
+		/* EINVAL: it lay below one that is gone already. An escaped name fails here, and so closed. */
+		if (umount2(point, MNT_DETACH) < 0 && errno != EINVAL)
+			return ERR(-errno, "cannot unmount the host's \"%s\"", point);
+	}
+	return 0;
+}
+
+static int move(const char *rootfs)
+{
+	char real[PATH_MAX];	/* as mountinfo has it */
+	int r;
+
+	if (realpath(rootfs, real) == NULL)
+		return ERR(-errno, "cannot find the root file system \"%s\"", rootfs);
+	r = drop_host_views(real);
+	if (r < 0)
+		return r;
 	if (mount(".", "/", NULL, MS_MOVE, NULL) < 0)
 		return ERR(-errno, "cannot move the root file system to \"/\"");
 	if (chroot(".") < 0)
@@ -78,13 +118,13 @@ static int move(void)
 	return 0;
 }
 
-int rootfs_pivot(int root, bool no_pivot)
+int rootfs_pivot(int root, const char *rootfs, bool no_pivot)
 {
 	int r;
 
 	if (fchdir(root) < 0)
 		return ERR(-errno, "cannot enter the root file system");
-	r = no_pivot ? move() : pivot();
+	r = no_pivot ? move(rootfs) : pivot();
 	/* umount2(".") has left us in the new root; process_enter_cwd() goes on from there. */
 	return r;
 }

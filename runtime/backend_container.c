@@ -210,6 +210,28 @@ static int listen_for_start(struct build *b)
 	return 0;
 }
 
+/* Each mount and path costs up to three fds, here or in the child. */
+#define FDS_PER_ENTRY 3
+#define FDS_NO_QUESTION 256
+
+static int raise_nofile(struct build *b)
+{
+	const struct plan *p = b->i->plan;
+	size_t need = (p->n_mounts + p->n_masked + p->n_readonly) * FDS_PER_ENTRY;
+	struct rlimit now;
+
+	if (need < FDS_NO_QUESTION)
+		return 0;
+	if (getrlimit(RLIMIT_NOFILE, &now) < 0)
+		return ERR(-errno, "cannot read the limit of open files");
+	b->child.p.nofile = now;
+	b->child.p.restore_nofile = true;
+	now.rlim_cur = now.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &now) < 0)
+		return ERR(-errno, "cannot raise the limit of open files");
+	return 0;
+}
+
 static bool needs_procfs(const struct plan *p)
 {
 	return p->n_sysctl > 0 || (p->has_process && (p->process.apparmor != NULL || p->process.selinux != NULL));
@@ -220,6 +242,8 @@ static int prepare(struct build *b, const struct launch *l)
 	const struct plan *p = b->i->plan;
 	int r = open_namespaces(b);
 
+	if (r == 0)
+		r = raise_nofile(b);
 	if (r == 0)
 		r = open_trees(b);
 	if (r == 0)

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <sys/resource.h>
 
 #include "namespaces/ns.h"
 #include "namespaces/process.h"
@@ -23,6 +24,8 @@ struct child_process {
 	int proc;		/* private procfs, FD_NONE when nothing needs it; closed by child_open_labels() */
 	int apparmor, selinux;	/* files that take the labels, once opened */
 	int pts;		/* the terminal's slave, once opened */
+	bool restore_nofile;	/* the runtime raised its limit of open files for the work; nofile is what it was */
+	struct rlimit nofile;
 	char *path;		/* what to execute, once found */
 };
 

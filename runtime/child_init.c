@@ -193,7 +193,7 @@ static int make_root(struct child_init *c)
 			return ERR(r, "cannot make the root file system read-only");
 	}
 	if (r == 0)
-		r = rootfs_pivot(root, p->no_pivot);
+		r = rootfs_pivot(root, p->rootfs, p->no_pivot);
 	if (r == 0 && p->root_propagation != 0)
 		r = mount_root_propagation(p->root_propagation);
 	return r;

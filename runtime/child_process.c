@@ -170,6 +170,8 @@ int child_execute(struct child_process *c)
 	if (r == 0)
 		r = set_fds(p);
 	reset_signals();
+	if (r == 0 && c->restore_nofile && setrlimit(RLIMIT_NOFILE, &c->nofile) < 0)
+		r = ERR(-errno, "cannot restore the limit of open files");
 	if (r == 0 && !p->no_new_privs)
 		r = load_filter(c);
 	if (r == 0)

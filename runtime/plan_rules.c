@@ -133,6 +133,10 @@ int plan_check(const struct plan *p)
 {
 	int r = check_lsm(p);
 
+	/* The host's /proc and /sys, locked by the kernel there, would stay below and unmasked. */
+	if (r == 0 && p->no_pivot && plan_has_ns(p, CLONE_NEWUSER))
+		r = ERR_PLAIN(-EINVAL, "--no-pivot cannot be used with a user namespace: the host's /proc would stay in reach");
+
 	if (r == 0 && p->hostname != NULL)
 		r = need_ns(p, CLONE_NEWUTS, "hostname", "");
 	if (r == 0 && p->domainname != NULL)

@@ -18,13 +18,6 @@
 #include "runtime/base/str.h"
 #include "runtime/state_json.h"
 
-static const char *const status_names[] = { "creating", "created", "running", "paused", "stopped" };
-
-const char *status_name(enum container_status s)
-{
-	return status_names[s];
-}
-
 int container_check_id(const char *id)
 {
 	static const char *const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.";

@@ -20,6 +20,13 @@
 
 /* ---- writing ---- */
 
+static const char *const status_names[] = { "creating", "created", "running", "paused", "stopped" };
+
+const char *status_name(enum container_status s)
+{
+	return status_names[s];
+}
+
 static void write_strings(struct json_writer *w, const char *key, const char *const *v)
 {
 	json_key(w, key);

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* namespaces/mount_options: words to attributes, the last of opposite words winning. */
+#include <errno.h>
+#include <sys/mount.h>
+
+#include "namespaces/mount_options.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/str.h"
+#include "tests/unit/test.h"
+
+static int parse(struct arena *a, const char *text, struct mount_req *m)
+{
+	const char *words[16];
+	size_t n = 0;
+	char *copy = arena_strdup(a, text), *save = NULL;
+
+	*m = (struct mount_req){ .target = "/t" };
+	for (char *w = strtok_r(copy, ",", &save); w != NULL; w = strtok_r(NULL, ",", &save))
+		words[n++] = w;
+	return mount_options_parse(a, words, n, m);
+}
+
+TEST(attributes)
+{
+	static const struct {
+		const char *words;
+		uint64_t set, clr, rset, rclr;
+	} cases[] = {
+		{ "ro", MOUNT_ATTR_RDONLY, 0, 0, 0 },
+		{ "ro,rw", 0, MOUNT_ATTR_RDONLY, 0, 0 },
+		{ "rw,ro", MOUNT_ATTR_RDONLY, 0, 0, 0 },
+		{ "nosuid,nodev,noexec", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, 0, 0, 0 },
+		{ "noexec,exec", 0, MOUNT_ATTR_NOEXEC, 0, 0 },
+		{ "noatime", MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME, 0, 0 },
+		{ "noatime,strictatime", MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME, 0, 0 },
+		{ "noatime,relatime", 0, MOUNT_ATTR__ATIME, 0, 0 },
+		{ "nodiratime", MOUNT_ATTR_NODIRATIME, 0, 0, 0 },
+		{ "nosymfollow", MOUNT_ATTR_NOSYMFOLLOW, 0, 0, 0 },
+		{ "rro", 0, 0, MOUNT_ATTR_RDONLY, 0 },
+		{ "rro,rrw", 0, 0, 0, MOUNT_ATTR_RDONLY },
+		{ "ro,rrw", MOUNT_ATTR_RDONLY, 0, 0, MOUNT_ATTR_RDONLY },
+		{ "rnoatime", 0, 0, MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME },
+		{ "defaults,silent,loud,norelatime", 0, 0, 0, 0 },
+	};
+	struct arena *a = arena_new(0);
+	struct mount_req m;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		bool ok = CHECK_INT(parse(a, cases[i].words, &m), 0);
+
+		ok = CHECK_INT((int64_t)m.attr_set, (int64_t)cases[i].set) && ok;
+		ok = CHECK_INT((int64_t)m.attr_clr, (int64_t)cases[i].clr) && ok;
+		ok = CHECK_INT((int64_t)m.rattr_set, (int64_t)cases[i].rset) && ok;
+		ok = CHECK_INT((int64_t)m.rattr_clr, (int64_t)cases[i].rclr) && ok;
+		if (!ok)
+			printf("#   words %s\n", cases[i].words);
+	}
+	arena_free(a);
+}
+
+TEST(kinds)
+{
+	struct arena *a = arena_new(0);
+	struct mount_req m;
+
+	CHECK_INT(parse(a, "bind", &m), 0);
+	CHECK(m.bind && !m.recursive);
+	CHECK_INT(parse(a, "rbind", &m), 0);
+	CHECK(m.bind && m.recursive);
+	CHECK_INT(parse(a, "remount,ro", &m), 0);
+	CHECK(m.remount);
+	CHECK_INT(parse(a, "sync,dirsync,lazytime,iversion", &m), 0);
+	CHECK_INT(m.sb_set, MOUNT_SB_SYNC | MOUNT_SB_DIRSYNC | MOUNT_SB_LAZYTIME | MOUNT_SB_IVERSION);
+	CHECK_INT(parse(a, "sync,async", &m), 0);
+	CHECK_INT(m.sb_set, 0);
+	CHECK_INT(m.sb_clr, MOUNT_SB_SYNC);
+	CHECK_INT(parse(a, "rslave,shared", &m), 0);
+	CHECK_INT((int64_t)m.n_propagation, 2);
+	CHECK_INT((int64_t)m.propagation[0], MS_SLAVE | MS_REC);
+	CHECK_INT((int64_t)m.propagation[1], MS_SHARED);
+	arena_free(a);
+}
+
+TEST(unknown_words_are_data)
+{
+	struct arena *a = arena_new(0);
+	struct mount_req m;
+
+	CHECK_INT(parse(a, "mode=755,ro,newinstance,size=64k", &m), 0);
+	CHECK_INT((int64_t)m.n_data, 3);
+	CHECK_STR(m.data[0], "mode=755");
+	CHECK_STR(m.data[1], "newinstance");
+	CHECK_STR(m.data[2], "size=64k");
+	CHECK_STR(mount_attr_text(a, &m), "ro,mode=755,newinstance,size=64k");
+	arena_free(a);
+}
+
+TEST(unbuilt_words_are_refused)
+{
+	static const char *const words[] = { "idmap", "ridmap", "tmpcopyup", "idmap=uids=0-1-2", "copy-symlink" };
+	struct arena *a = arena_new(0);
+	struct mount_req m;
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		CHECK_INT(parse(a, words[i], &m), -ENOTSUP);
+		CHECK(strstr(err_text(), words[i]) != NULL);
+	}
+	CHECK_INT(parse(a, "private,private,private,private,private", &m), -EINVAL);
+	arena_free(a);
+}
+
+TEST(every_name_is_understood)
+{
+	struct arena *a = arena_new(0);
+	struct mount_req m;
+	size_t n = 0;
+
+	for (; mount_option_name(n) != NULL; n++) {
+		CHECK_INT(parse(a, mount_option_name(n), &m), 0);
+		if (!CHECK_INT((int64_t)m.n_data, 0))
+			printf("#   %s\n", mount_option_name(n));
+	}
+	CHECK(n > 50);
+	CHECK_INT((int64_t)mount_propagation_flag("rprivate"), MS_PRIVATE | MS_REC);
+	CHECK_INT((int64_t)mount_propagation_flag("ro"), 0);
+	CHECK_STR(mount_propagation_word(MS_SHARED | MS_REC), "rshared");
+	arena_free(a);
+}
+
+TEST_MAIN(CASE(attributes), CASE(kinds), CASE(unknown_words_are_data), CASE(unbuilt_words_are_refused),
+	  CASE(every_name_is_understood))

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* runtime/plan: config.json text in, what would be done out, and the rules that refuse. */
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+
+#include "oci/spec.h"
+#include "runtime/base/err.h"
+#include "runtime/base/str.h"
+#include "runtime/plan.h"
+#include "tests/unit/test.h"
+
+#define HEAD "{\"ociVersion\":\"1.3.0\",\"root\":{\"path\":\"rootfs\"},\"process\":{\"cwd\":\"/\",\"args\":[\"sh\"]}"
+#define NS "\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"uts\"},{\"type\":\"pid\"}]"
+
+static int build(const char *text, const struct plan_options *options, struct plan **ret)
+{
+	const struct plan_options defaults = { .id = "x", .bundle = "/bundle" };
+	struct spec *spec = NULL;
+	int r = spec_parse("config.json", text, strlen(text), &spec);
+
+	return r < 0 ? r : plan_build(spec, options != NULL ? options : &defaults, ret);
+}
+
+TEST(defaults)
+{
+	_cleanup_plan_ struct plan *p = NULL;
+
+	if (!CHECK_INT(build(HEAD ",\"hostname\":\"h\",\"linux\":{" NS "}}", NULL, &p), 0))
+		return;
+	CHECK_STR(p->rootfs, "/bundle/rootfs");
+	CHECK_STR(p->cgroup_path, "/nacre-x");
+	CHECK_INT((int64_t)p->n_mounts, 4);	/* the default file systems */
+	CHECK_STR(p->mounts[0].target, "/proc");
+	CHECK(p->default_devices && p->new_keyring && !p->loopback && !p->no_pivot);
+	CHECK_INT((int64_t)p->isolate, MS_SLAVE);
+	CHECK(plan_has_new_ns(p, CLONE_NEWPID) && !plan_has_ns(p, CLONE_NEWUSER));
+	CHECK_INT((int64_t)p->process.caps.permitted, 0);
+	CHECK(p->n_device_rules > 0 && p->device_rules[0].allow);
+}
+
+TEST(mounts)
+{
+	static const char *const text = HEAD ",\"mounts\":[{\"destination\":\"a/../b\",\"source\":\"rel\",\"options\":[\"rbind\",\"ro\"]},"
+					     "{\"destination\":\"/dev\",\"type\":\"bind\",\"source\":\"/dev\"},"
+					     "{\"destination\":\"/t\",\"type\":\"tmpfs\",\"source\":\"t\",\"options\":[\"size=1k\"]}],"
+					     "\"linux\":{" NS ",\"rootfsPropagation\":\"rprivate\"}}";
+	_cleanup_plan_ struct plan *p = NULL;
+
+	if (!CHECK_INT(build(text, NULL, &p), 0))
+		return;
+	CHECK_STR(p->mounts[0].target, "/b");
+	CHECK_STR(p->mounts[0].source, "/bundle/rel");
+	CHECK(p->mounts[0].bind && p->mounts[0].recursive && p->mounts[0].attr_set == MOUNT_ATTR_RDONLY);
+	CHECK(p->mounts[1].bind && !p->mounts[1].recursive);
+	CHECK(!p->default_devices);
+	CHECK_STR(p->mounts[2].fstype, "tmpfs");
+	CHECK_INT((int64_t)p->isolate, MS_PRIVATE);
+	CHECK_INT((int64_t)p->root_propagation, MS_PRIVATE | MS_REC);
+}
+
+TEST(manager_disabled)
+{
+	const struct plan_options o = { .id = "x", .bundle = "/b", .cgroup_manager = CGROUP_MANAGER_DISABLED };
+	_cleanup_plan_ struct plan *p = NULL;
+
+	CHECK_INT(build(HEAD ",\"linux\":{" NS ",\"cgroupsPath\":\"/a\"}}", &o, &p), 0);
+	CHECK(p != NULL && p->cgroup_path == NULL);
+}
+
+TEST(refusals)
+{
+	static const struct {
+		const char *text, *want;
+	} cases[] = {
+		{ "{\"ociVersion\":\"1.3.0\"}", "root: is required" },
+		{ HEAD ",\"mounts\":[{\"destination\":\"/proc/self/attr\",\"type\":\"tmpfs\"}],\"linux\":{" NS "}}",
+		  "cannot be mounted because it is inside /proc" },
+		{ HEAD ",\"mounts\":[{\"destination\":\"/a/../proc/./sys\",\"type\":\"tmpfs\"}],\"linux\":{" NS "}}",
+		  "inside /proc" },
+		{ HEAD ",\"mounts\":[{\"destination\":\"/x/..\",\"type\":\"tmpfs\"}],\"linux\":{" NS "}}", "mounts[0].destination" },
+		{ HEAD ",\"mounts\":[{\"destination\":\"/a\",\"options\":[\"bind\"]}],\"linux\":{" NS "}}", "mounts[0].source" },
+		{ HEAD ",\"mounts\":[{\"destination\":\"/a\"}],\"linux\":{" NS "}}", "mounts[0].type" },
+		{ HEAD ",\"mounts\":[{\"destination\":\"/a\",\"type\":\"tmpfs\"}]}", "without a mount namespace" },
+		{ HEAD ",\"linux\":{\"maskedPaths\":[\"/proc/kcore\"]}}", "need a mount namespace" },
+		{ HEAD ",\"linux\":{" NS ",\"sysctl\":{\"kernel.panic\":\"1\"}}}", "linux.sysctl.kernel.panic" },
+		{ HEAD ",\"linux\":{" NS ",\"sysctl\":{\"net.ipv4.ip_forward\":\"1\"}}}", "network namespace" },
+		{ HEAD ",\"linux\":{" NS ",\"sysctl\":{\"kernel.hostname\":\"x\"}}}", "use the property hostname" },
+		{ HEAD ",\"linux\":{" NS ",\"resources\":{\"memory\":{\"limit\":1048576}}}}", "linux.resources.memory.limit" },
+		{ HEAD ",\"linux\":{\"namespaces\":[{\"type\":\"user\"}]}}", "needs both" },
+		{ HEAD ",\"linux\":{" NS ",\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"listenerPath\":\"/s\"}}}",
+		  "linux.seccomp.listenerPath" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_plan_ struct plan *p = NULL;
+
+		err_clear();
+		CHECK(build(cases[i].text, NULL, &p) < 0);
+		if (!CHECK(strstr(err_text(), cases[i].want) != NULL))
+			printf("#   got %s\n#   want %s\n", err_text(), cases[i].want);
+	}
+}
+
+TEST_MAIN(CASE(defaults), CASE(mounts), CASE(manager_disabled), CASE(refusals))
