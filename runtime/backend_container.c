@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -28,12 +29,22 @@
 /* How long killed processes may take to be gone: kernel work only, so an upper bound for a loaded host. */
 #define EMPTY_TIMEOUT_MS 30000
 
+/*
+ * libseccomp takes ten milliseconds for an engine's profile (see seccomp/compile.c): the
+ * runtime compiles while the child is building, and hands the program over in memory that both
+ * share and no fd leads to. Complete before START or COMMIT is sent, read after.
+ */
+struct filter_share {
+	struct seccomp_program program;
+	unsigned char bytes[SECCOMP_PROGRAM_MAX];
+};
+
 /* What create prepares for the child; the child inherits it, the runtime closes it. */
 struct build {
 	struct instance *i;
 	struct ns_req ns;
 	struct child_init child;
-	struct seccomp_program seccomp;
+	struct filter_share *filter;	/* NULL: no seccomp */
 	int *trees;
 	char *cgroup_dir;
 };
@@ -51,7 +62,8 @@ static void build_deinit(struct build *b)
 	fd_close(&b->child.socket_file);
 	fd_close(&b->child.p.proc);
 	fd_close(&b->child.p.sync);
-	seccomp_program_deinit(&b->seccomp);
+	if (b->filter != NULL)
+		munmap(b->filter, sizeof(*b->filter));
 	free(b->cgroup_dir);
 }
 #define _cleanup_build_ __attribute__((cleanup(build_deinit)))
@@ -163,24 +175,46 @@ static int make_cgroup(struct build *b)
 	return cgroup_devices_apply(b->i->cgroup, p->device_rules, p->n_device_rules);
 }
 
-static int compile_filter(struct build *b)
+static int share_filter(struct build *b)
 {
-	size_t unknown = 0;
-	int r;
+	void *p;
 
 	if (!b->i->plan->has_seccomp)
 		return 0;
-	r = seccomp_compile(&b->i->plan->seccomp, &b->seccomp, &unknown);
+	p = mmap(NULL, sizeof(*b->filter), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return ERR(-errno, "cannot map memory for the seccomp filter");
+	b->filter = p;
+	b->child.p.seccomp = &b->filter->program;
+	return 0;
+}
+
+/* While the child builds. */
+static int compile_filter(struct build *b)
+{
+	struct seccomp_program compiled = { 0 };
+	size_t unknown = 0;
+	int r;
+
+	if (b->filter == NULL)
+		return 0;
+	r = seccomp_compile(&b->i->plan->seccomp, &compiled, &unknown);
 	if (r < 0)
 		return r;
-	if (b->seccomp.uses_notify)
-		return ERR_PLAIN(-ENOTSUP, "config.json: linux.seccomp: SCMP_ACT_NOTIFY needs a listenerPath");
 	log_debug("seccomp: %zu system call names are unknown here", unknown);
-	r = seccomp_program_save(b->i->c->dir, STATE_SECCOMP, &b->seccomp);
-	if (r < 0)
-		return ERR(r, "cannot keep the seccomp filter for exec");
-	b->child.p.seccomp = &b->seccomp;
-	return 0;
+	if (compiled.uses_notify)
+		r = ERR_PLAIN(-ENOTSUP, "config.json: linux.seccomp: SCMP_ACT_NOTIFY needs a listenerPath");
+	else if (compiled.len > sizeof(b->filter->bytes))
+		r = ERR_PLAIN(-E2BIG, "config.json: linux.seccomp: the filter is too long");
+	else
+		r = seccomp_program_save(b->i->c->dir, STATE_SECCOMP, &compiled);
+	if (r == 0) {
+		memcpy(b->filter->bytes, compiled.filter, compiled.len);
+		b->filter->program = compiled;
+		b->filter->program.filter = b->filter->bytes;
+	}
+	seccomp_program_deinit(&compiled);
+	return r;
 }
 
 static void socket_address(int dir, struct sockaddr_un *a)
@@ -247,7 +281,7 @@ static int prepare(struct build *b, const struct launch *l)
 	if (r == 0)
 		r = open_trees(b);
 	if (r == 0)
-		r = compile_filter(b);
+		r = share_filter(b);
 	if (r == 0 && needs_procfs(p))
 		r = procfs_open(&b->child.p.proc);
 	if (r == 0)
@@ -357,6 +391,8 @@ static int container_create(struct instance *i, const struct launch *l)
 		r = prepare(&b, l);
 	if (r == 0)
 		r = spawn(&b, l);
+	if (r == 0)
+		r = compile_filter(&b);
 	if (r == 0)
 		r = serve(i);
 	if (r == 0 && i->plan->has_process)

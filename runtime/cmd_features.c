@@ -122,6 +122,8 @@ static int cmd_features(const struct globals *g, int argc, char **argv)
 	json_kv_string(w, "run.nacre.version", NACRE_VERSION);
 	json_kv_string(w, "run.nacre.commit", NACRE_COMMIT);
 	json_object_close(w);
+	/* Present and empty: no annotation changes what this version does. */
+	json_kv_strings(w, "potentiallyUnsafeConfigAnnotations", NULL, 0);
 	json_object_close(w);
 	text = json_writer_take(w, &len);
 	if (text == NULL)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -18,16 +19,14 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/parse_int.h"
 
-#define PAGE ((uintptr_t)4096)
-
 static uintptr_t page_down(uintptr_t a)
 {
-	return a & ~(PAGE - 1);
+	return a & ~(uintptr_t)(getauxval(AT_PAGESZ) - 1);
 }
 
 static uintptr_t page_up(uintptr_t a)
 {
-	return page_down(a + PAGE - 1);
+	return page_down(a + (uintptr_t)getauxval(AT_PAGESZ) - 1);
 }
 
 /*

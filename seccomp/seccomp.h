@@ -40,6 +40,9 @@ struct seccomp_req {
 	size_t n_rules;
 };
 
+/* Bytes of the longest program that the kernel takes: BPF_MAXINSNS of 8. */
+#define SECCOMP_PROGRAM_MAX ((size_t)4096 * 8)
+
 struct seccomp_program {
 	void *filter;		/* struct sock_filter[], malloc'ed */
 	size_t len;		/* bytes */
