@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "runtime/base/err.h"
@@ -254,10 +256,25 @@ static int mount2_at(const struct mount_req *m, const char *fstype, int target)
 	return 0;
 }
 
+/*
+ * The plan has refused places inside /proc by their names; a symlink of the image may lead
+ * there under another one.
+ */
+static int refuse_proc(const struct mount_req *m, int target)
+{
+	struct statfs fs;
+
+	if (fstatfs(target, &fs) < 0)
+		return ERR(-errno, "cannot look at the mount point \"%s\"", m->target);
+	if (fs.f_type == PROC_SUPER_MAGIC)
+		return ERR_PLAIN(-EPERM, "\"%s\" cannot be mounted because a symlink leads it inside /proc", m->target);
+	return 0;
+}
+
 /* proc and sysfs only on a real directory: a symlink there was CVE-2023-27561. */
 static int fs_target(const struct mount_context *c, const struct mount_req *m, int *ret_fd)
 {
-	bool strict = str_eq(m->fstype, "proc") || str_eq(m->fstype, "sysfs");
+	bool strict = str_eq(m->fstype, "proc") || str_eq(m->fstype, "sysfs"), links = false;
 	int r;
 
 	if (strict) {
@@ -268,26 +285,32 @@ static int fs_target(const struct mount_context *c, const struct mount_req *m, i
 		if (r == 0)
 			return 0;
 	}
-	r = path_mkdirs(c->root, m->target, 0755, ret_fd);
+	r = path_mkdirs_links(c->root, m->target, 0755, ret_fd, &links);
 	if (r < 0)
 		return ERR(r, "cannot make the mount point \"%s\"", m->target);
-	return 0;
+	return links ? refuse_proc(m, *ret_fd) : 0;
 }
 
 static int bind_target(const struct mount_context *c, const struct mount_req *m, int tree, int *ret_fd)
 {
+	bool links = false;
 	struct stat st;
 	int r;
 
 	if (fstat(tree, &st) < 0)
 		return ERR(-errno, "cannot look at the source of the mount at \"%s\"", m->target);
-	if (S_ISDIR(st.st_mode))
-		r = path_mkdirs(c->root, m->target, 0755, ret_fd);
-	else
-		r = path_mkfile(c->root, m->target, 0755, 0644, ret_fd);
+	if (S_ISDIR(st.st_mode)) {
+		r = path_mkdirs_links(c->root, m->target, 0755, ret_fd, &links);
+	} else {
+		r = path_open_links(c->root, m->target, O_PATH, ret_fd, &links);
+		if (r == -ENOENT) {
+			links = true;	/* not asked: one more look then */
+			r = path_mkfile(c->root, m->target, 0755, 0644, ret_fd);
+		}
+	}
 	if (r < 0)
 		return ERR(r, "cannot make the mount point \"%s\"", m->target);
-	return 0;
+	return links ? refuse_proc(m, *ret_fd) : 0;
 }
 
 static int attach_at(const struct mount_req *m, int mountfd, int target)

@@ -19,10 +19,15 @@
 
 int rootfs_open(const char *rootfs, int *ret_tree)
 {
-	int fd = open_tree(AT_FDCWD, rootfs, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	/* The slash makes a file in its place an error here, not a riddle later. */
+	_cleanup_free_ char *path = str_printf("%s/", rootfs);
+	int fd;
 
+	if (path == NULL)
+		return ERR_NOMEM();
+	fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	if (fd < 0)
-		return ERR(-errno, "cannot open the root file system \"%s\"", rootfs);
+		return ERR(-errno, "config.json: root.path: cannot open the root file system \"%s\"", rootfs);
 	*ret_tree = fd;
 	return 0;
 }

@@ -161,7 +161,7 @@ static const struct field linux_fields[] = {
 	{ F_OWN("personality", read_embedded), .shape = &personality },
 	{ F_UNSUPPORTED("intelRdt") },
 	{ F_UNSUPPORTED("memoryPolicy") },
-	{ F_UNSUPPORTED("netDevices") },
+	{ F_OWN("netDevices", read_unsupported_map) },
 };
 
 const struct shape spec_shape_linux = SHAPE(struct spec_linux, linux_fields, NULL);

@@ -184,6 +184,13 @@ int read_unsupported(const struct spec_reader *r, const struct json *j, const st
 	return spec_says_something(j) ? spec_bad(r, j, "this version of nacre cannot apply it") : 0;
 }
 
+int read_unsupported_map(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)
+{
+	(void)f;
+	(void)object;
+	return j->child != NULL ? spec_bad(r, j, "this version of nacre cannot apply it") : 0;
+}
+
 /* Booleans and numbers */
 
 int read_bool(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)

@@ -266,6 +266,13 @@ static int raise_nofile(struct build *b)
 	return 0;
 }
 
+static int read_ignored(struct child_process *c)
+{
+	int r = proc_ignored_signals(&c->ignored_signals);
+
+	return r < 0 ? ERR(r, "cannot read which signals are ignored") : 0;
+}
+
 static bool needs_procfs(const struct plan *p)
 {
 	return p->n_sysctl > 0 || (p->has_process && (p->process.apparmor != NULL || p->process.selinux != NULL));
@@ -276,6 +283,8 @@ static int prepare(struct build *b, const struct launch *l)
 	const struct plan *p = b->i->plan;
 	int r = open_namespaces(b);
 
+	if (r == 0)
+		r = read_ignored(&b->child.p);
 	if (r == 0)
 		r = raise_nofile(b);
 	if (r == 0)
@@ -540,6 +549,8 @@ static int container_exec(struct instance *i, const struct exec_launch *l, pid_t
 
 	c.p.req = &process;
 	c.p.console = l->console;
+	if (r == 0)
+		r = read_ignored(&c.p);
 	if (r == 0)
 		r = read_filter(i, &filter, &c);
 	if (r == 0 && (process.apparmor != NULL || process.selinux != NULL))

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/resource.h>
 
 #include "namespaces/ns.h"
@@ -23,6 +24,7 @@ struct child_process {
 	int console;		/* where the terminal's master goes, FD_NONE */
 	int proc;		/* private procfs, FD_NONE when nothing needs it; closed by child_open_labels() */
 	int apparmor, selinux;	/* files that take the labels, once opened */
+	uint64_t ignored_signals;	/* what the caller of the runtime ignored: bit n-1 is signal n */
 	int pts;		/* the terminal's slave, once opened */
 	bool restore_nofile;	/* the runtime raised its limit of open files for the work; nofile is what it was */
 	struct rlimit nofile;

@@ -18,8 +18,10 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/inotify.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -50,6 +52,9 @@ static int enter_namespaces(const struct child_init *c)
 			return ERR(r, "cannot ask for the id maps");
 		r = sync_expect(c->p.sync, SYNC_MAPS_DONE, "the runtime");
 	}
+	/* The child of a runtime without root was dumpable until here (see main.c). */
+	if (r == 0 && user && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		r = ERR(-errno, "cannot make ourselves undumpable");
 	if (r == 0 && user)
 		r = userns_become_root();
 	if (r == 0)
@@ -227,6 +232,15 @@ static int set_sysctls(const struct child_init *c)
 	return 0;
 }
 
+/*
+ * While building, a hook of ours or a mount of a dead network share may take for ever; the end of
+ * the creator ends us all the same. (After the change of ids, which would reset it.)
+ */
+static int die_with_creator(bool on)
+{
+	return prctl(PR_SET_PDEATHSIG, on ? SIGKILL : 0, 0, 0, 0) < 0 ? ERR(-errno, "cannot bind our life to the creator's") : 0;
+}
+
 static int build(struct child_init *c)
 {
 	const struct plan *p = c->plan;
@@ -234,6 +248,8 @@ static int build(struct child_init *c)
 
 	umask(0);
 	r = enter_namespaces(c);
+	if (r == 0)
+		r = die_with_creator(true);
 	if (r == 0 && p->new_keyring)
 		r = process_session_keyring(p->id);
 	if (r == 0)
@@ -248,7 +264,8 @@ static int build(struct child_init *c)
 		r = plan_has_ns(p, CLONE_NEWNS) ? make_root(c) : chroot_only(c);
 	if (r == 0 && p->has_process)
 		r = child_prepare(&c->p);
-	return r;
+	/* From READY on its end of the socket tells; and it may go after COMMIT. */
+	return r < 0 ? r : die_with_creator(false);
 }
 
 /* ---- waiting for start ---- */

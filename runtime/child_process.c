@@ -144,13 +144,13 @@ static int set_fds(const struct process_req *p)
 }
 
 /* What a shell's "nohup" or "&" and engines (SIGPIPE) left ignored must not be inherited by the container. */
-static void reset_signals(void)
+static void reset_signals(uint64_t ignored)
 {
-	static const int ignored[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE };
 	sigset_t none;
 
-	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
-		signal(ignored[i], SIG_DFL);
+	for (int sig = 1; sig < NSIG; sig++)
+		if (ignored & ((uint64_t)1 << (sig - 1)))
+			signal(sig, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -169,7 +169,7 @@ int child_execute(struct child_process *c)
 		r = ERR(-errno, "cannot set the personality");
 	if (r == 0)
 		r = set_fds(p);
-	reset_signals();
+	reset_signals(c->ignored_signals);
 	if (r == 0 && c->restore_nofile && setrlimit(RLIMIT_NOFILE, &c->nofile) < 0)
 		r = ERR(-errno, "cannot restore the limit of open files");
 	if (r == 0 && !p->no_new_privs)

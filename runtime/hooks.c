@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,6 +55,8 @@ static void hook_child(const struct plan_hook *h, const char *cwd, int in, int o
 	const char *const fallback[] = { h->path, NULL };
 	sigset_t none;
 
+	/* A hook must not outlive the command that runs it: nobody would wait for it, or end it. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* As with other runtimes a hook starts in the bundle; in the container's root there is none. */

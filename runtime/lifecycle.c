@@ -56,6 +56,7 @@ int lifecycle_start(const char *root, const char *id)
 	_cleanup_container_ struct container c = CONTAINER_NULL;
 	_cleanup_instance_ struct instance i = INSTANCE_NULL;
 	enum container_status status;
+	bool paused = false;
 	pid_t pid;
 	int r = open_locked(root, id, &c, &i, &status, &pid);
 
@@ -68,7 +69,14 @@ int lifecycle_start(const char *root, const char *id)
 	if (!c.state.has_process)
 		return ERR_PLAIN(-EINVAL, "cannot start container \"%s\": its config.json has no process", id);
 	i.pid = pid;
+	r = backend_container.paused(&i, &paused);
+	if (r == 0 && paused)
+		r = ERR_PLAIN(-EBUSY, "cannot start container \"%s\": its cgroup is frozen", id);
+	if (r < 0)
+		return r;
 	r = backend_container.start(&i);
+	/* Not held over the user's hooks: one that hangs must not keep delete --force away. */
+	container_unlock(&c);
 	if (r == 0)
 		r = hooks_run(HOOK_POSTSTART, &c.state.hooks[HOOK_POSTSTART], &c.state, STATUS_RUNNING, pid);
 	if (r < 0) {
@@ -118,7 +126,7 @@ int lifecycle_set_paused(const char *root, const char *id, bool paused)
 
 	if (r < 0)
 		return r;
-	if (paused && status != STATUS_RUNNING && status != STATUS_CREATED)
+	if (paused && status != STATUS_RUNNING)
 		return ERR_PLAIN(-EINVAL, "cannot pause container \"%s\": container not running (%s)", id, status_name(status));
 	if (!paused && status != STATUS_PAUSED)
 		return ERR_PLAIN(-EINVAL, "cannot resume container \"%s\": container not paused (%s)", id, status_name(status));

@@ -307,6 +307,8 @@ static int start_steps(struct instance *i)
 {
 	int r = backend_container.start(i);
 
+	/* Others may act on the running container from here on (exec, kill, delete --force), hooks or not. */
+	container_unlock(i->c);
 	if (r == 0)
 		r = hooks_run(HOOK_POSTSTART, &i->plan->hooks[HOOK_POSTSTART], &i->c->state, STATUS_RUNNING, i->pid);
 	return r;
@@ -350,14 +352,14 @@ static int run_with(struct instance *i, const struct run_options *o, struct laun
 	if (r == 0)
 		r = run_steps(i, o, o->detach ? NULL : &f, l, text, len);
 	if (r < 0) {
-		undo(i);
+		/* -ENOENT: somebody has deleted it meanwhile. */
+		if (container_lock_existing(i->c) == 0)
+			undo(i);
 		return r;
 	}
 	*ret_status = 0;
 	if (o->detach)
 		return 0;
-	/* Others may act on the running container (exec, kill, delete --force): the lock was for its making. */
-	container_unlock(i->c);
 	r = foreground_wait(&f, i->pidfd, ret_status);
 	fd_close(&i->pidfd);
 	i->c->state.pid = 0;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/parse_int.h"
+#include "runtime/base/proc.h"
 #include "runtime/base/str.h"
 #include "runtime/foreground.h"
 
@@ -196,6 +198,13 @@ static int exec_process(struct instance *i, const struct exec_options *o, const 
 		r = pid_file_write(o->pid_file, pid);
 	if (r == 0 && f != NULL)
 		r = foreground_take_terminal(f);
+	/* The caller will take it for not started. */
+	if (r < 0 && *ret_pidfd >= 0) {
+		int status;
+
+		(void)proc_send_signal(*ret_pidfd, SIGKILL);
+		(void)proc_await_end(*ret_pidfd, -1, &status);
+	}
 	return r;
 }
 

@@ -159,8 +159,12 @@ static int run_command(struct main_flags *f, int argc, char **argv, char **all, 
 	r = set_root(g, f->root, sizeof(f->root));
 	if (r == 0 && enters_container(c)) {
 		r = self_exe_protect(all);
-		/* Until execve nothing in the container may ptrace us or open our /proc files (CVE-2016-9962). */
-		if (r == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		/*
+		 * Until execve nothing in the container may ptrace us or open our /proc files (CVE-2016-9962).
+		 * An undumpable process' files in /proc are root's, so without root the child does this itself once its
+		 * id maps are written.
+		 */
+		if (r == 0 && (getauxval(AT_EUID) == 0 || c == &command_exec) && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 			r = ERR(-errno, "cannot make ourselves undumpable");
 	}
 	return r < 0 ? r : c->run(g, argc - 1, argv + 1);

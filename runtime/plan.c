@@ -294,8 +294,8 @@ static int build_cgroup(struct plan *p, const struct plan_options *o)
 		return 0;
 	if (l->cgroups_path != NULL && *l->cgroups_path != '\0')
 		p->cgroup_path = l->cgroups_path;
-	else
-		p->cgroup_path = arena_printf(p->arena, "/nacre-%s", o->id);
+	else	/* a cgroup's name has at most 255 bytes, as an ID has */
+		p->cgroup_path = arena_printf(p->arena, strlen(o->id) > 255 - strlen("nacre-") ? "/%s" : "/nacre-%s", o->id);
 	rules = arena_array(p->arena, l->n_device_rules + ARRAY_SIZE(always_allowed), sizeof(*rules));
 	if (p->cgroup_path == NULL || rules == NULL)
 		return ERR_NOMEM();

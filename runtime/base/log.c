@@ -45,18 +45,45 @@ void log_close(void)
 	dest.is_stderr = true;
 }
 
-/* A JSON string's inside; control characters and invalid bytes cannot break the line. */
-static void add_escaped(struct buf *b, const char *s)
+/*
+ * Bytes of the UTF-8 sequence at s (RFC 3629), 0 when it is none: foreign bytes are in
+ * paths and ids, and a log that is no JSON costs the reader its error.
+ */
+static size_t utf8_sequence(const unsigned char *s)
 {
-	for (; *s != '\0'; s++) {
-		unsigned char c = (unsigned char)*s;
+	size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] <= 0xdf ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 :
+		   s[0] >= 0xf0 && s[0] <= 0xf4	? 4 : 0;
 
-		if (c == '"' || c == '\\')
-			buf_printf(b, "\\%c", c);
-		else if (c < 0x20 || c == 0x7f)
-			buf_printf(b, "\\u%04x", c);
+	for (size_t i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	/* Overlong forms, surrogates, beyond U+10FFFF. */
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
+	    (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+/*
+ * Text of ours with names of others in it: control characters would be terminal commands to
+ * a person and break the line of a log. json: a JSON string's inside.
+ */
+static void add_safe(struct buf *b, const char *text, bool json)
+{
+	for (const unsigned char *s = (const unsigned char *)text; *s != '\0';) {
+		size_t n = utf8_sequence(s);
+
+		if (json && (*s == '"' || *s == '\\'))
+			buf_printf(b, "\\%c", *s);
+		else if (!json && *s == '\n')
+			buf_puts(b, " ");
+		else if (*s < 0x20 || *s == 0x7f)
+			buf_printf(b, json ? "\\u%04x" : "\\x%02x", *s);
+		else if (n == 0)
+			buf_puts(b, "\xef\xbf\xbd");	/* U+FFFD */
 		else
-			buf_add(b, s, 1);
+			buf_add(b, s, n);
+		s += n > 0 ? n : 1;
 	}
 }
 
@@ -69,7 +96,7 @@ static void add_line(struct buf *b, enum log_level level, const char *text)
 		buf_puts(b, "{\"level\":\"");
 		buf_puts(b, level_names[level]);
 		buf_puts(b, "\",\"msg\":\"");
-		add_escaped(b, text);
+		add_safe(b, text, true);
 		buf_printf(b, "\",\"time\":\"%s\"}\n", stamp);
 		return;
 	}
@@ -78,8 +105,7 @@ static void add_line(struct buf *b, enum log_level level, const char *text)
 			   level == LOG_LEVEL_ERROR ? "" : ": ");
 	else
 		buf_printf(b, "%s %s: ", stamp, level_names[level]);
-	for (const char *s = text; *s != '\0'; s++)
-		buf_add(b, *s == '\n' ? " " : s, 1);
+	add_safe(b, text, false);
 	buf_puts(b, "\n");
 }
 
@@ -107,9 +133,12 @@ void log_write(enum log_level level, const char *fmt, ...)
 
 void log_fatal(const char *text, const char *hint)
 {
+	_cleanup_buf_ struct buf b = BUF_NULL;
+
 	emit(LOG_LEVEL_ERROR, text);
-	if (!dest.is_stderr)
-		dprintf(STDERR_FILENO, "nacre: %s\n", text);
+	add_safe(&b, text, false);
+	if (!dest.is_stderr && !b.failed)
+		dprintf(STDERR_FILENO, "nacre: %s\n", b.data != NULL ? b.data : "");
 	if (*hint != '\0' && isatty(STDERR_FILENO))
 		dprintf(STDERR_FILENO, "  hint: %s\n", hint);
 }

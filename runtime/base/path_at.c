@@ -168,6 +168,23 @@ int path_open(int root, const char *path, int flags, int *ret_fd)
 	return -EAGAIN;
 }
 
+int path_open_links(int root, const char *path, int flags, int *ret_fd, bool *ret_links)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(unsigned int)(flags | O_CLOEXEC),
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS,
+	};
+	int fd = sys_openat2(root, *path == '\0' ? "/" : path, &how);
+
+	*ret_links = fd < 0 && errno != ENOENT && errno != ENOTDIR;
+	if (fd < 0 && !*ret_links)
+		return -errno;
+	if (fd < 0)
+		return path_open(root, path, flags, ret_fd);
+	*ret_fd = fd;
+	return 0;
+}
+
 int path_clean(const char *path, char *out)
 {
 	size_t len = 0;
@@ -221,7 +238,7 @@ static int dangling(int dirfd, const char *name, const char *prefix, const char 
 }
 
 /* The longest prefix of path that exists: its fd, and where the rest begins. */
-static int longest_prefix(int root, const char *path, int *ret_fd, size_t *ret_len)
+static int longest_prefix(int root, const char *path, int *ret_fd, size_t *ret_len, bool *ret_links)
 {
 	char prefix[PATH_MAX];
 	size_t len = strlen(path);
@@ -231,7 +248,7 @@ static int longest_prefix(int root, const char *path, int *ret_fd, size_t *ret_l
 		return -ENAMETOOLONG;
 	memcpy(prefix, path, len + 1);
 	for (;;) {
-		r = path_open(root, len > 0 ? prefix : "/", O_PATH | O_DIRECTORY, ret_fd);
+		r = path_open_links(root, len > 0 ? prefix : "/", O_PATH | O_DIRECTORY, ret_fd, ret_links);
 		if (r != -ENOENT || len == 0) {
 			*ret_len = len;
 			return r;
@@ -244,12 +261,12 @@ static int longest_prefix(int root, const char *path, int *ret_fd, size_t *ret_l
 	}
 }
 
-static int mkdirs(int root, const char *path, mode_t mode, unsigned int links, int *ret_fd)
+static int mkdirs(int root, const char *path, mode_t mode, unsigned int links, int *ret_fd, bool *ret_links)
 {
 	_cleanup_close_ int dir = FD_NONE;
 	char name[NAME_MAX + 1];
 	size_t done;
-	int r = longest_prefix(root, path, &dir, &done);
+	int r = longest_prefix(root, path, &dir, &done, ret_links);
 
 	if (r < 0)
 		return r;
@@ -275,7 +292,9 @@ static int mkdirs(int root, const char *path, mode_t mode, unsigned int links, i
 			r = dangling(dir, name, prefix, p + n, again);
 			if (r <= 0)
 				return r < 0 ? r : saved;
-			return links >= MAX_LINKS ? -ELOOP : mkdirs(root, again, mode, links + 1, ret_fd);
+			r = links >= MAX_LINKS ? -ELOOP : mkdirs(root, again, mode, links + 1, ret_fd, ret_links);
+			*ret_links = true;
+			return r;
 		}
 		fd_close(&dir);
 		dir = next;
@@ -285,9 +304,16 @@ static int mkdirs(int root, const char *path, mode_t mode, unsigned int links, i
 	return 0;
 }
 
+int path_mkdirs_links(int root, const char *path, mode_t mode, int *ret_fd, bool *ret_links)
+{
+	return mkdirs(root, path, mode, 0, ret_fd, ret_links);
+}
+
 int path_mkdirs(int root, const char *path, mode_t mode, int *ret_fd)
 {
-	return mkdirs(root, path, mode, 0, ret_fd);
+	bool links;
+
+	return mkdirs(root, path, mode, 0, ret_fd, &links);
 }
 
 int path_parent(int root, const char *path, mode_t mode, int *ret_dirfd, char *name)

@@ -15,6 +15,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /*
@@ -24,10 +25,17 @@
 int path_open(int root, const char *path, int flags, int *ret_fd);
 
 /*
+ * The same, and tells whether a symlink was followed on the way: then the place is not the
+ * one that the path names.
+ */
+int path_open_links(int root, const char *path, int flags, int *ret_fd, bool *ret_links);
+
+/*
  * Opens path as a directory (O_PATH), making what is missing with mode. A dangling
  * symlink on the way has its target made, inside root. -EEXIST/-ENOTDIR as mkdir(2).
  */
 int path_mkdirs(int root, const char *path, mode_t mode, int *ret_fd);
+int path_mkdirs_links(int root, const char *path, mode_t mode, int *ret_fd, bool *ret_links);
 
 /*
  * Opens path's parent directory (O_PATH), making it if missing, and copies the last

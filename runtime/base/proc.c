@@ -119,6 +119,29 @@ int proc_await_end(int pidfd, int timeout_ms, int *ret_status)
 	return r == -ECHILD ? 0 : r;
 }
 
+int proc_ignored_signals(uint64_t *ret_mask)
+{
+	_cleanup_close_ int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	char text[4096], *p;
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	p = strstr(text, "\nSigIgn:\t");
+	if (p == NULL)
+		return -EBADMSG;
+	*ret_mask = 0;
+	for (p += strlen("\nSigIgn:\t"); *p != '\n' && *p != '\0'; p++) {
+		unsigned int digit = (unsigned int)(*p <= '9' ? *p - '0' : *p - 'a' + 10);
+
+		if (digit > 15)
+			return -EBADMSG;
+		*ret_mask = *ret_mask << 4 | digit;
+	}
+	return 0;
+}
+
 static int signal_rt(const char *s, int *ret_sig)
 {
 	bool min = strncasecmp(s, "RTMIN", 5) == 0;
@@ -137,6 +160,11 @@ static int signal_rt(const char *s, int *ret_sig)
 
 int signal_parse(const char *s, int *ret_sig)
 {
+	/* Second names, which sigabbrev_np(3) does not give. */
+	static const struct {
+		const char *name;
+		int sig;
+	} aliases[] = { { "IO", SIGIO }, { "POLL", SIGPOLL }, { "IOT", SIGIOT }, { "CLD", SIGCHLD }, { "UNUSED", SIGSYS } };
 	uint64_t n;
 
 	if (parse_u64(s, 1, (uint64_t)SIGRTMAX, &n) == 0) {
@@ -150,6 +178,12 @@ int signal_parse(const char *s, int *ret_sig)
 
 		if (name != NULL && strcasecmp(name, s) == 0) {
 			*ret_sig = sig;
+			return 0;
+		}
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(aliases); i++) {
+		if (strcasecmp(aliases[i].name, s) == 0) {
+			*ret_sig = aliases[i].sig;
 			return 0;
 		}
 	}

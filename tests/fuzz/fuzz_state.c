@@ -7,6 +7,8 @@
 #include "runtime/state.h"
 #include "runtime/state_json.h"
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct arena *a = arena_new((size_t)64 * 1024 * 1024);

@@ -71,8 +71,8 @@ TEST(damaged)
 {
 	static const char *const texts[] = {
 		"{", "[]", "{}", "{\"version\":2}", "{\"version\":1}", "{\"version\":\"1\"}", "null", "{\"version\":1,\"id\":3}",
-		"{\"version\":1,\"id\":\"a\",\"bundle\":\"/\",\"rootfs\":\"/\",\"ociVersion\":\"1\",\"created\":\"\",\"owner\":\"\","
-		"\"isolation\":\"x\",\"pid\":-1}",
+		("{\"version\":1,\"id\":\"a\",\"bundle\":\"/\",\"rootfs\":\"/\",\"ociVersion\":\"1\",\"created\":\"\",\"owner\":\"\","
+		"\"isolation\":\"x\",\"pid\":-1}"),
 	};
 	struct arena *a = arena_new(0);
 	struct state s;
