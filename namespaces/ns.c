@@ -277,6 +277,18 @@ int ns_spawn(const struct ns_req *req, int cgroup_fd, int (*fn)(void *arg), void
 	return 0;
 }
 
+int ns_spawn_sibling(int (*fn)(void *arg), void *arg, pid_t *ret_pid)
+{
+	const struct ns_req none = { 0 };
+	int pidfd = FD_NONE;
+
+	*ret_pid = clone_child(&none, -1, CLONE_PARENT, &pidfd);
+	if (*ret_pid == 0)
+		_exit(fn(arg));
+	fd_close(&pidfd);
+	return *ret_pid < 0 ? ERR(-errno, "cannot create the process") : 0;
+}
+
 int ns_enter(const struct ns_req *req)
 {
 	for (size_t i = 0; i < req->n_join; i++) {

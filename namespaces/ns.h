@@ -59,11 +59,14 @@ int ns_is_own(int fd, unsigned int flag, bool *ret_own);
  */
 int ns_spawn(const struct ns_req *req, int cgroup_fd, int (*fn)(void *arg), void *arg, pid_t *ret_pid, int *ret_pidfd);
 
+/*
+ * For a process that stands between (exec's stage): makes a child of its parent, a sibling,
+ * with all it has itself. *ret_pid as its own pid namespace counts.
+ */
+int ns_spawn_sibling(int (*fn)(void *arg), void *arg, pid_t *ret_pid);
+
 /* In the child, first: joins what ns_spawn() left to it, then makes the new cgroup namespace. */
 int ns_enter(const struct ns_req *req);
 
-/*
- * exec: joins the namespaces flags (bits CLONE_NEW*) of the process behind pidfd. The pid
- * namespace first and alone, by the parent; the rest in the child by one setns(2).
- */
+/* exec: joins the namespaces flags (bits CLONE_NEW*) of the process behind pidfd, by one setns(2) (5.8). */
 int ns_join_pidfd(int pidfd, unsigned int flags);

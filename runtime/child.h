@@ -48,7 +48,7 @@ struct child_init {
 struct child_exec {
 	struct child_process p;
 	int pidfd;			/* the container's init */
-	unsigned int ns_flags;		/* to be joined, without CLONE_NEWPID */
+	unsigned int ns_flags;		/* to be joined */
 	bool user_ns;
 	const char *chroot;		/* without a mount namespace: the root file system, NULL otherwise */
 	const char *keyring;		/* session keyring's container id, NULL: leave */
@@ -56,7 +56,14 @@ struct child_exec {
 
 /* For ns_spawn(): arg is a struct child_init / child_exec. Gives the exit status. */
 int child_init_main(void *arg);
-int child_exec_main(void *arg);
+/*
+ * exec. A process that is born in the container's pid namespace can be looked into by a
+ * process there with CAP_SYS_PTRACE (no user namespace between), from its first moment: then it
+ * must have nothing of the host, neither fds nor root nor working directory. So a stage
+ * process, seen by nobody inside, joins everything and closes everything first, and makes the
+ * process then, as its sibling. It is made in the container's cgroup, so that its child is.
+ */
+int child_exec_stage(void *arg);
 
 #define CHILD_PROCESS_NULL                                                                                             \
 	{ .sync = FD_NONE, .console = FD_NONE, .proc = FD_NONE, .apparmor = FD_NONE, .selinux = FD_NONE, .pts = FD_NONE }
@@ -70,6 +77,8 @@ int child_exec_main(void *arg);
 int child_close_fds(const struct child_process *c, const int *others, size_t n);
 /* While the private procfs is there: the label files; then it is closed. */
 int child_open_labels(struct child_process *c);
+/* The labels for the next execve, of this process or of the one it makes. Then the files are closed. */
+int child_set_labels(struct child_process *c);
 int child_open_terminal(struct child_process *c, int root, bool bind_console);
 int child_prepare(struct child_process *c);
 /* Returns only when execve(2) failed. */

@@ -115,7 +115,7 @@ int child_open_labels(struct child_process *c)
 	return r;
 }
 
-static int set_labels(const struct child_process *c)
+int child_set_labels(struct child_process *c)
 {
 	int r = 0;
 
@@ -123,6 +123,8 @@ static int set_labels(const struct child_process *c)
 		r = lsm_set_apparmor(c->apparmor, c->req->apparmor);
 	if (r == 0 && c->selinux >= 0)
 		r = lsm_set_selinux(c->selinux, c->req->selinux);
+	fd_close(&c->apparmor);
+	fd_close(&c->selinux);
 	return r;
 }
 
@@ -163,7 +165,7 @@ static void reset_signals(uint64_t ignored)
 int child_execute(struct child_process *c)
 {
 	struct process_req *p = c->req;
-	int r = set_labels(c);
+	int r = child_set_labels(c);
 
 	if (r == 0 && p->has_personality && personality(p->personality) < 0)
 		r = ERR(-errno, "cannot set the personality");

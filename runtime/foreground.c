@@ -25,6 +25,7 @@ struct relay {
 	int from, to;
 	size_t at, len;
 	bool open;
+	bool broken;	/* nobody takes what is written any more */
 	char data[RELAY_SIZE];
 };
 
@@ -149,6 +150,7 @@ static void relay_write(struct relay *r)
 	} else if (n < 0 && errno != EAGAIN && errno != EINTR) {
 		r->len = 0;
 		r->open = false;
+		r->broken = true;
 	}
 }
 
@@ -203,6 +205,12 @@ static int wait_loop(struct foreground *f, int pidfd, struct relay *in, struct r
 			forward_signals(f, pidfd);
 		relay_step(in, &p[2]);
 		relay_step(out, &p[3]);
+		/* As when a terminal is closed: the container's session gets SIGHUP. */
+		if (out->broken && f->ptm >= 0) {
+			in->open = false;
+			in->len = 0;
+			fd_close(&f->ptm);
+		}
 		if (p[0].revents != 0)
 			return 0;
 	}

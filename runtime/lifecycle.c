@@ -7,7 +7,9 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "runtime/base/clock.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/proc.h"
@@ -51,6 +53,30 @@ static int open_locked(const char *root, const char *id, struct container *c, st
 	return r;
 }
 
+int lifecycle_poststart(struct instance *i, const struct plan_hooks *hooks)
+{
+	struct container *c = i->c;
+	int r = 0;
+
+	if (hooks->n > 0) {
+		c->state.creator = getpid();
+		c->state.creator_seen = clock_boot_ticks();
+		r = container_save(c);
+	}
+	container_unlock(c);
+	if (r < 0 || hooks->n == 0)
+		return r;
+	r = hooks_run(HOOK_POSTSTART, hooks, &c->state, STATUS_RUNNING, i->pid);
+	if (container_lock_existing(c) == 0) {
+		c->state.creator = 0;
+		c->state.creator_seen = 0;
+		if (r == 0)
+			r = container_save(c);
+		container_unlock(c);
+	}
+	return r;
+}
+
 int lifecycle_start(const char *root, const char *id)
 {
 	_cleanup_container_ struct container c = CONTAINER_NULL;
@@ -75,10 +101,8 @@ int lifecycle_start(const char *root, const char *id)
 	if (r < 0)
 		return r;
 	r = backend_container.start(&i);
-	/* Not held over the user's hooks: one that hangs must not keep delete --force away. */
-	container_unlock(&c);
 	if (r == 0)
-		r = hooks_run(HOOK_POSTSTART, &c.state.hooks[HOOK_POSTSTART], &c.state, STATUS_RUNNING, pid);
+		r = lifecycle_poststart(&i, &c.state.hooks[HOOK_POSTSTART]);
 	if (r < 0) {
 		/* A failed start or poststart hook: the process ends, the container is stopped and can be deleted. */
 		char text[ERR_TEXT_MAX];
@@ -141,15 +165,19 @@ int lifecycle_set_paused(const char *root, const char *id, bool paused)
  */
 static int break_lock(struct container *c, struct instance *i)
 {
-	_cleanup_close_ int creator = FD_NONE;
-	const struct state *s = &c->state;
-
-	if (c->has_state && s->creator > 0 && proc_pidfd(s->creator, s->creator_seen, &creator) == 0)
-		(void)proc_send_signal(creator, SIGKILL);
-	else if (c->has_state && s->pid > 0)
+	if (c->has_state && c->state.pid > 0)
 		(void)backend_container.signal(i, SIGKILL, true);
 	err_clear();
 	return container_lock(c, true);
+}
+
+/* Whoever is creating it, or waits for its poststart hooks. */
+static void end_creator(const struct container *c)
+{
+	_cleanup_close_ int creator = FD_NONE;
+
+	if (c->has_state && c->state.creator > 0 && proc_pidfd(c->state.creator, c->state.creator_seen, &creator) == 0)
+		(void)proc_send_signal(creator, SIGKILL);
 }
 
 static int delete_locked(struct container *c, struct instance *i)
@@ -183,6 +211,8 @@ int lifecycle_delete(const char *root, const char *id, bool force)
 		return container_remove(&c);
 	if (r < 0)
 		return r;
+	if (force)
+		end_creator(&c);
 	r = container_lock(&c, false);
 	if (r == -EWOULDBLOCK)
 		r = force ? break_lock(&c, &i) : container_lock(&c, true);

@@ -63,6 +63,12 @@ int lifecycle_set_paused(const char *root, const char *id, bool paused);
 int lifecycle_status(const char *root, const char *id, struct container *c, struct instance *i,
 		     enum container_status *ret_status, pid_t *ret_pid);
 
+/*
+ * poststart hooks of a container whose lock is held; it is let go, since a hook that hangs
+ * must not keep others away. Meanwhile the record names us, so that delete --force can end us.
+ */
+int lifecycle_poststart(struct instance *i, const struct plan_hooks *hooks);
+
 /* Written atomically, decimal, no newline. */
 int pid_file_write(const char *path, pid_t pid);
 

@@ -307,11 +307,8 @@ static int start_steps(struct instance *i)
 {
 	int r = backend_container.start(i);
 
-	/* Others may act on the running container from here on (exec, kill, delete --force), hooks or not. */
-	container_unlock(i->c);
-	if (r == 0)
-		r = hooks_run(HOOK_POSTSTART, &i->plan->hooks[HOOK_POSTSTART], &i->c->state, STATUS_RUNNING, i->pid);
-	return r;
+	/* From here on others may act on the running container: the lock is let go. */
+	return r < 0 ? r : lifecycle_poststart(i, &i->plan->hooks[HOOK_POSTSTART]);
 }
 
 static int run_delete(struct instance *i)

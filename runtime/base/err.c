@@ -14,15 +14,28 @@ __attribute__((format(printf, 2, 0))) static void put(char *buf, const char *fmt
 	vsnprintf(buf, ERR_TEXT_MAX, fmt, ap);
 }
 
-/* Cut at the end of the buffer, never beyond. */
+/* When there is no room left, what stands before is cut: the cause is at the end. */
 static void append(const char *s)
 {
-	size_t len = strlen(text), room = sizeof(text) - 1 - len, n = strlen(s);
+	static const char cut[] = "...";
+	size_t len = strlen(text), n = strlen(s), most = sizeof(text) - 1;
 
-	if (n > room)
-		n = room;
+	if (n > most / 2)
+		n = most / 2;
+	if (len + n > most) {
+		len = most - n;
+		memcpy(text + len - strlen(cut), cut, strlen(cut));
+	}
 	memcpy(text + len, s, n);
 	text[len + n] = '\0';
+}
+
+static void append_cause(const char *cause)
+{
+	char tail[ERR_TEXT_MAX];
+
+	snprintf(tail, sizeof(tail), ": %.*s", ERR_TEXT_MAX - 3, cause);
+	append(tail);
 }
 
 int err_set(int code, const char *fmt, ...)
@@ -33,8 +46,7 @@ int err_set(int code, const char *fmt, ...)
 	put(text, fmt, ap);
 	va_end(ap);
 	hint[0] = '\0';
-	append(": ");
-	append(strerror(-code));
+	append_cause(strerror(-code));
 	return code;
 }
 
@@ -58,8 +70,7 @@ int err_context(int code, const char *fmt, ...)
 	va_start(ap, fmt);
 	put(text, fmt, ap);
 	va_end(ap);
-	append(": ");
-	append(old[0] != '\0' ? old : strerror(-code));
+	append_cause(old[0] != '\0' ? old : strerror(-code));
 	return code;
 }
 

@@ -68,6 +68,7 @@ setup() {
 	ID=t-$$-${BATS_TEST_NUMBER:-0}
 	mkdir -p "$BUNDLE"
 	cp -al "$ROOTFS_TEMPLATE" "$BUNDLE/rootfs"
+	cp --remove-destination "$ROOTFS_TEMPLATE"/etc/* "$BUNDLE/rootfs/etc"
 	"$NACRE_BIN" spec -b "$BUNDLE"
 	config '.process.terminal = false | .process.args = ["true"]'
 	MOUNTS_BEFORE=$(sort /proc/self/mountinfo | md5sum)
@@ -117,10 +118,76 @@ teardown() {
 	local id result=0
 	if declare -F cleanup >/dev/null; then cleanup; fi
 	if [ -d "$ROOT" ]; then
-		for id in $(ls -A "$ROOT"); do nacre delete --force "$id" || result=1; done
+		for id in "$ROOT"/*; do
+			[ ! -d "$id" ] || nacre delete --force "${id##*/}" || result=1
+		done
 	fi
 	assert_clean || result=1
 	cd / || true
 	rm -rf "$T"
 	return $result
+}
+
+# refused STATUS TEXT ARG...: nacre ends with STATUS and says "nacre: …TEXT…" on stderr (in either case, as engines
+# compare it), nothing on stdout.
+refused() {
+	local want=$1 text=$2
+	shift 2
+	run --separate-stderr nacre "$@"
+	# shellcheck disable=SC2154
+	if [ "$status" -ne "$want" ] || [[ "${stderr,,}" != "nacre: "*"${text,,}"* ]] || [ -n "$output" ]; then
+		echo "nacre $*: status $status, stdout \"$output\", stderr \"$stderr\"; expected $want and \"$text\""
+		return 1
+	fi
+}
+
+# run_sleeping [ID]: a running container whose process does nothing.
+run_sleeping() {
+	args sleep 1000
+	nacre run -d "${1:-$ID}" </dev/null
+}
+
+# detached COMMAND...: in the background without bats' own file descriptors, which would keep bats waiting. $! is its pid.
+# shellcheck disable=SC2034
+detached() {
+	"$@" 3>&- 4>&- &
+}
+
+# caps NAME...: exactly these capabilities, in the bounding, effective and permitted sets.
+caps() {
+	config --argjson v "$(printf 'CAP_%s\n' "$@" | jq -R . | jq -s .)" \
+		'.process.capabilities = {bounding: $v, effective: $v, permitted: $v}'
+}
+
+# A user namespace whose ids 0…65535 are the host's 100000…165535; the bundle is reachable for them.
+with_userns() {
+	chmod 755 "$T"
+	config '.linux.namespaces += [{type: "user"}]
+		| .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}]
+		| .linux.gidMappings = .linux.uidMappings'
+}
+
+# create_fails TEXT...: `create` fails and says each TEXT. (By a file: a container that was made after all would hold
+# a pipe open.)
+create_fails() {
+	local text said
+	! nacre create "$ID" >"$T/said" 2>&1 || { echo "was not refused: $*"; return 1; }
+	said=$(cat "$T/said")
+	[ -n "$said" ] || { echo "no error text"; return 1; }
+	for text; do
+		[[ "$said" == *"$text"* ]] || { printf 'says: %s\ndoes not say: %s\n' "$said" "$text"; return 1; }
+	done
+}
+
+# refuses TEXT...: create_fails, and nothing is left.
+refuses() { create_fails "$@" && assert_clean; }
+
+# equals WANT GOT: fails with both.
+equals() { [ "$1" = "$2" ] || { printf 'want: %s\ngot:  %s\n' "$1" "$2"; return 1; }; }
+
+# in_mount_ns SCRIPT: runs it in a mount namespace of its own, where mounts reach nobody else.
+in_mount_ns() {
+	export NACRE_BIN ROOT ID T BUNDLE NACRE_TIMEOUT HELPERS
+	export -f nacre
+	unshare -m --propagation private bash -euc "$1"
 }

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# Completion of nacre's command line for bash. `make install` puts it where bash-completion finds it;
+# without that package: . contrib/completion/nacre.bash
+
+_nacre_commands="run create start exec kill delete state list ps pause resume spec explain features help"
+
+# The options of command $1 ("": the global ones).
+_nacre_options() {
+	local create="-b --bundle -f --config --console-socket --pid-file --no-pivot --no-new-keyring --preserve-fds"
+	case $1 in
+	'') echo "--root --log --log-format --log-level --debug --cgroup-manager --systemd-cgroup --rootless -v --version" ;;
+	create) echo "$create" ;;
+	run) echo "$create -d --detach --keep --no-subreaper" ;;
+	exec)
+		echo "-p --process -d --detach -t --tty --cwd -e --env -u --user -g --additional-gids -c --cap"
+		echo "--no-new-privs --apparmor --process-label --console-socket --pid-file --preserve-fds --cgroup"
+		echo "--ignore-paused"
+		;;
+	kill) echo "-a --all" ;;
+	delete) echo "-f --force" ;;
+	list) echo "-f --format -q --quiet" ;;
+	ps) echo "-f --format" ;;
+	spec) echo "-b --bundle -f --file --rootless" ;;
+	explain) echo "--json -f --config --id" ;;
+	esac
+	echo "-h --help"
+}
+
+# What the value of option $2 of command $1 is: file, dir, a list of words, any; or nothing, when it
+# takes none.
+_nacre_value() {
+	case $1:$2 in
+	:--root | *:--bundle | *:-b) echo dir ;;
+	:--log-format) echo "text json" ;;
+	:--log-level) echo "error warning info debug" ;;
+	:--cgroup-manager) echo "cgroupfs systemd disabled" ;;
+	:--rootless) echo "true false auto" ;;
+	list:--format | list:-f | ps:--format | ps:-f) echo "table json" ;;
+	delete:-f) ;;
+	:--log | *:--config | *:--console-socket | *:--pid-file | *:--process | *:--file | *:-f | exec:-p) echo file ;;
+	exec:--cap | exec:-c)
+		echo CAP_{CHOWN,DAC_OVERRIDE,DAC_READ_SEARCH,FOWNER,FSETID,KILL,SETGID,SETUID,SETPCAP,NET_BIND_SERVICE}
+		echo CAP_{NET_ADMIN,NET_RAW,IPC_LOCK,IPC_OWNER,SYS_CHROOT,SYS_PTRACE,SYS_ADMIN,SYS_NICE,SYS_RESOURCE}
+		echo CAP_{SYS_TIME,MKNOD,AUDIT_WRITE,SETFCAP,SYSLOG,PERFMON,BPF,CHECKPOINT_RESTORE}
+		;;
+	*:--preserve-fds | *:--cwd | *:--env | exec:-e | *:--user | exec:-u | *:--additional-gids | exec:-g | *:--apparmor | \
+		*:--process-label | *:--cgroup | *:--id) echo any ;;
+	esac
+}
+
+_nacre_reply() {
+	mapfile -t COMPREPLY < <(compgen "$@")
+}
+
+# Completes the word $2 as a value of kind $1.
+_nacre_reply_value() {
+	case $1 in
+	dir) _nacre_reply -d -- "$2" ;;
+	file) _nacre_reply -f -- "$2" ;;
+	any) COMPREPLY=() ;;
+	*) _nacre_reply -W "$1" -- "$2" ;;
+	esac
+}
+
+_nacre() {
+	local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' value i operands=0
+	local -a root=()
+
+	# bash splits "--option=value" into three words.
+	if [[ $word == "=" ]]; then
+		word=''
+	elif [[ $previous == "=" ]]; then
+		previous=${COMP_WORDS[COMP_CWORD - 2]}
+	fi
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		value=$(_nacre_value "$command" "${COMP_WORDS[i]}")
+		if [[ ${COMP_WORDS[i]} == --root && -z $command ]]; then
+			[[ ${COMP_WORDS[i + 1]-} == "=" ]] && root=(--root "${COMP_WORDS[i + 2]-}") || root=(--root "${COMP_WORDS[i + 1]-}")
+		fi
+		if [[ -n $value ]]; then
+			[[ ${COMP_WORDS[i + 1]-} == "=" ]] && i=$((i + 2)) || i=$((i + 1))
+		elif [[ ${COMP_WORDS[i]} == -* ]]; then
+			continue
+		elif [[ -z $command ]]; then
+			command=${COMP_WORDS[i]}
+		else
+			operands=$((operands + 1))
+		fi
+	done
+
+	value=$(_nacre_value "$command" "$previous")
+	if [[ -n $value ]]; then
+		_nacre_reply_value "$value" "$word"
+	elif [[ $word == -* ]]; then
+		_nacre_reply -W "$(_nacre_options "$command")" -- "$word"
+	elif [[ -z $command ]]; then
+		_nacre_reply -W "$_nacre_commands" -- "$word"
+	else
+		case $command:$operands in
+		start:0 | exec:0 | kill:0 | delete:0 | state:0 | ps:0 | pause:0 | resume:0)
+			_nacre_reply -W "$("${COMP_WORDS[0]}" "${root[@]}" list -q 2>/dev/null)" -- "$word"
+			;;
+		kill:1) _nacre_reply -W "$(compgen -A signal | sed -n 's/^SIG//p')" -- "$word" ;;
+		explain:0) _nacre_reply -d -- "$word" ;;
+		exec:*) _nacre_reply -f -- "$word" ;;
+		esac
+	fi
+}
+
+complete -o filenames -F _nacre nacre

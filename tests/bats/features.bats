@@ -1,0 +1,120 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# features: valid against runtime-spec's features document, and true.
+
+# Scripts in single quotes are for the container's shell, for jq or for another bash.
+# shellcheck disable=SC2016
+load helpers
+
+feature() { nacre features | jq -e "$1" >/dev/null; }
+
+@test "one JSON object, the same as root and elsewhere" {
+	[ "$(nacre features | jq -s length)" = 1 ]
+	[ "$(cd / && nacre features)" = "$(nacre features)" ]
+}
+
+@test "versions" {
+	feature '.ociVersionMin | test("^1\\.0\\.[0-9]")'
+	feature '.ociVersionMax == "1.3.0"'
+}
+
+@test "the six hooks" {
+	feature '.hooks | sort == ["createContainer", "createRuntime", "poststart", "poststop", "prestart", "startContainer"]'
+}
+
+@test "mountOptions: all that MUST be known, the recursive ones, each once" {
+	local name
+	for name in async atime bind defaults dev diratime dirsync exec iversion lazytime loud noatime nodev nodiratime noexec \
+		noiversion nolazytime norelatime nostrictatime nosuid private ratime rbind rdev rdiratime relatime remount rexec \
+		rnoatime rnodev rnodiratime rnoexec rnorelatime rnostrictatime rnosuid ro rprivate rrelatime rro rrw rshared rslave \
+		rstrictatime rsuid runbindable rw shared silent slave strictatime suid sync unbindable; do
+		feature ".mountOptions | index(\"$name\")" || { echo "$name is missing"; return 1; }
+	done
+	feature '.mountOptions | length == (unique | length)'
+}
+
+@test "mountOptions: each one is accepted by explain" {
+	nacre features | jq '[.mountOptions[] | select(IN("remount", "bind", "rbind", "idmap", "ridmap") | not)
+		| {destination: "/mnt", type: "tmpfs", source: "x", options: [.]}]' >"$T/mounts"
+	config --slurpfile m "$T/mounts" '.mounts += $m[0]'
+	nacre explain
+}
+
+@test "namespaces: all eight" {
+	feature '.linux.namespaces | sort == ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"]'
+}
+
+@test "capabilities: each is accepted in a config" {
+	feature '.linux.capabilities | index("CAP_SYS_ADMIN") and index("CAP_CHECKPOINT_RESTORE") and length >= 41'
+	nacre features | jq .linux.capabilities >"$T/caps"
+	config --slurpfile c "$T/caps" '.process.capabilities.bounding = $c[0]'
+	nacre explain
+}
+
+@test "cgroup" {
+	feature '.linux.cgroup | [.v1, .v2, .systemd, .systemdUser, .rdma] | all(.[]; type == "boolean")'
+	feature '.linux.cgroup.v2'
+}
+
+@test "seccomp: what the specification names" {
+	local name
+	feature .linux.seccomp.enabled
+	for name in KILL KILL_PROCESS KILL_THREAD TRAP ERRNO TRACE ALLOW LOG NOTIFY; do
+		feature ".linux.seccomp.actions | index(\"SCMP_ACT_$name\")"
+	done
+	for name in NE LT LE EQ GE GT MASKED_EQ; do
+		feature ".linux.seccomp.operators | index(\"SCMP_CMP_$name\")"
+	done
+	for name in X86 X86_64 X32 ARM AARCH64 MIPS MIPS64 MIPS64N32 MIPSEL MIPSEL64 MIPSEL64N32 PPC PPC64 PPC64LE S390 S390X PARISC \
+		PARISC64 RISCV64; do
+		feature ".linux.seccomp.archs | index(\"SCMP_ARCH_$name\")"
+	done
+	for name in TSYNC SPEC_ALLOW LOG WAIT_KILLABLE_RECV; do
+		feature ".linux.seccomp.knownFlags | index(\"SECCOMP_FILTER_FLAG_$name\")"
+	done
+	feature '.linux.seccomp | .supportedFlags - .knownFlags == []'
+}
+
+@test "security modules" {
+	feature '.linux.apparmor.enabled | type == "boolean"'
+	feature '.linux.selinux.enabled | type == "boolean"'
+}
+
+@test "what a config may use and an engine asks before" {
+	feature '.linux.mountExtensions.idmap.enabled | type == "boolean"'
+	feature '.linux.intelRdt.enabled | type == "boolean"'
+	feature '.linux.netDevices.enabled | type == "boolean"'
+	feature '(.linux.memoryPolicy == null) or ((.linux.memoryPolicy.modes | type) == "array")'
+	feature '(.potentiallyUnsafeConfigAnnotations == null) or ((.potentiallyUnsafeConfigAnnotations | type) == "array")'
+}
+
+@test "what is not enabled is refused in a config, not skipped" {
+	if ! feature .linux.mountExtensions.idmap.enabled; then
+		config '.mounts += [{destination: "/mnt", type: "none", source: "/tmp", options: ["bind", "idmap"],
+			uidMappings: [{containerID: 0, hostID: 1000, size: 1}], gidMappings: [{containerID: 0, hostID: 1000, size: 1}]}]'
+		run nacre create "$ID"
+		[ "$status" -eq 1 ]
+		config 'del(.mounts[-1])'
+	fi
+	if ! feature .linux.intelRdt.enabled; then
+		config '.linux.intelRdt = {closID: "x"}'
+		run nacre create "$ID"
+		[ "$status" -eq 1 ]
+		config 'del(.linux.intelRdt)'
+	fi
+	if ! feature .linux.netDevices.enabled; then
+		config '.linux.netDevices = {eth77: {}}'
+		run nacre create "$ID"
+		[ "$status" -eq 1 ]
+		config 'del(.linux.netDevices)'
+	fi
+	if ! feature .linux.memoryPolicy; then
+		config '.linux.memoryPolicy = {mode: "MPOL_BIND", nodes: "0"}'
+		run nacre create "$ID"
+		[ "$status" -eq 1 ]
+	fi
+}
+
+@test "annotations are strings" {
+	feature '.annotations | all(.[]; type == "string")'
+}

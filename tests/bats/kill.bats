@@ -1,0 +1,201 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# kill: signals by number and by name, to one process and to all, and when there is none.
+
+load helpers
+
+# A container that prints the signals it gets to $T/out.
+reporting() {
+	args sigreport
+	nacre run -d "$ID" >"$T/out" </dev/null
+	wait_for 10 says ready
+}
+
+says() { grep -qx -- "$1" "$T/out"; }
+
+@test "by number, name, SIG and name, in lower case" {
+	local form
+	reporting
+	for form in 10 USR1 SIGUSR1 usr1 sigusr1 SigUsr1; do
+		: >"$T/out"
+		nacre kill "$ID" "$form"
+		wait_for 10 says USR1
+	done
+}
+
+@test "the default is TERM" {
+	reporting
+	nacre kill "$ID"
+	wait_for 10 says TERM
+}
+
+@test "every name that kill -l knows" {
+	local name
+	reporting
+	for name in HUP INT QUIT ILL TRAP ABRT BUS FPE USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT TSTP TTIN TTOU URG XCPU XFSZ \
+		VTALRM PROF WINCH IO PWR SYS; do
+		nacre kill "$ID" "$name"
+		[ "$name" != IO ] || name=POLL
+		wait_for 10 says "$name"
+	done
+}
+
+@test "other names of the same signals" {
+	reporting
+	nacre kill "$ID" SIGPOLL
+	wait_for 10 says POLL
+	nacre kill "$ID" IOT
+	wait_for 10 says ABRT
+	nacre kill "$ID" SIGCLD
+	wait_for 10 says CHLD
+}
+
+@test "real-time signals: RTMIN, RTMIN+N, SIGRTMIN+3, RTMAX-N, RTMAX" {
+	local pair
+	reporting
+	for pair in RTMIN=RTMIN+0 RTMIN+1=RTMIN+1 SIGRTMIN+3=RTMIN+3 rtmin+4=RTMIN+4 RTMAX-1=RTMIN+29 RTMAX=RTMIN+30 37=RTMIN+3; do
+		: >"$T/out"
+		nacre kill "$ID" "${pair%%=*}"
+		wait_for 10 says "${pair#*=}"
+	done
+}
+
+@test "what is no signal is refused and nothing is sent" {
+	local name
+	reporting
+	for name in 0 65 -1 -9 99999999999 1.5 ' 9' '9 ' SIG '' NONE RTMIN-1 RTMIN+31 RTMAX+1 RTMIN+ SIGSIGTERM; do
+		refused 1 "not a signal" kill "$ID" "$name"
+	done
+	[ "$(cat "$T/out")" = ready ]
+	[ "$(status_of "$ID")" = running ]
+}
+
+@test "KILL ends it, its status is stopped" {
+	reporting
+	nacre kill "$ID" KILL
+	wait_for 10 has_status "$ID" stopped
+}
+
+@test "a created one" {
+	args sleep 1000
+	nacre create "$ID"
+	nacre kill "$ID" 9
+	wait_for 10 has_status "$ID" stopped
+}
+
+@test "a created one with TERM, as engines do when a start is cancelled" {
+	args sleep 1000
+	nacre create "$ID"
+	nacre kill "$ID" TERM
+	[[ "$(status_of "$ID")" =~ ^(created|stopped)$ ]]
+}
+
+@test "a stopped one: container not running" {
+	nacre run --keep "$ID"
+	refused 1 "container not running" kill "$ID" TERM
+	refused 1 "container not running" kill "$ID" KILL
+}
+
+@test "one that does not exist" {
+	refused 1 'container "nothing" does not exist' kill nothing TERM
+	refused 1 'container "nothing" does not exist' kill --all nothing TERM
+}
+
+@test "a paused one: KILL ends it at once" {
+	requires cgroup
+	run_sleeping
+	nacre pause "$ID"
+	nacre kill "$ID" KILL
+	wait_for 10 has_status "$ID" stopped
+}
+
+@test "a paused one: another signal arrives when it is resumed" {
+	requires cgroup
+	reporting
+	nacre pause "$ID"
+	nacre kill "$ID" USR2
+	nacre resume "$ID"
+	wait_for 10 says USR2
+}
+
+@test "without --all only the first process gets it" {
+	args sigreport
+	nacre run -d "$ID" >"$T/out" </dev/null
+	detached "$NACRE_BIN" --root "$ROOT" exec "$ID" sigreport 1 >"$T/second" </dev/null
+	wait_for 10 grep -q ready "$T/second"
+	nacre kill "$ID" USR1
+	wait_for 10 says USR1
+	[ "$(cat "$T/second")" = ready ]
+	nacre kill --all "$ID" USR2
+	wait_for 10 grep -qx USR2 "$T/second"
+	wait_for 10 says USR2
+	wait $!
+}
+
+@test "--all, -a: before and with another signal" {
+	local form
+	reporting
+	for form in --all -a --all=true; do
+		: >"$T/out"
+		nacre kill "$form" "$ID" USR1
+		wait_for 10 says USR1
+	done
+}
+
+@test "--all: a stopped one is no error" {
+	nacre run --keep "$ID"
+	nacre kill --all "$ID" KILL
+}
+
+@test "--all: what outlived the first process" {
+	requires cgroup
+	config '.linux.namespaces |= map(select(.type != "pid"))'
+	sh_args 'sleep 1005 & exit 0'
+	nacre run -d "$ID" </dev/null
+	wait_for 10 has_status "$ID" stopped
+	pgrep -fx 'sleep 1005'
+	nacre kill --all "$ID" KILL
+	wait_for 10 none_left 'sleep 1005'
+}
+
+none_left() { ! pgrep -fx "$1" >/dev/null; }
+
+@test "KILL without a pid namespace ends all processes" {
+	requires cgroup
+	config '.linux.namespaces |= map(select(.type != "pid"))'
+	sh_args 'sleep 1006 & sleep 1006'
+	nacre run -d "$ID" </dev/null
+	wait_for 10 pgrep -fx 'sleep 1006'
+	nacre kill "$ID" KILL
+	wait_for 10 none_left 'sleep 1006'
+	wait_for 10 has_status "$ID" stopped
+}
+
+@test "--all without a cgroup reaches the first process at least" {
+	config '.linux.namespaces -= [{"type": "cgroup"}] | .mounts |= map(select(.type != "cgroup"))'
+	args sigreport
+	nacre --cgroup-manager disabled run -d "$ID" >"$T/out" </dev/null
+	wait_for 10 says ready
+	nacre kill --all "$ID" USR1
+	wait_for 10 says USR1
+}
+
+@test "options after the ID are refused: -9 is no signal" {
+	run_sleeping
+	run nacre kill "$ID" -9
+	[ "$status" -eq 1 ]
+	[ "$(status_of "$ID")" = running ]
+}
+
+@test "a pid that was used again by another process is never signalled" {
+	local other
+	nacre run --keep "$ID"
+	sleep 1000 3>&- &
+	other=$!
+	jq --argjson p "$other" '.pid = $p' "$ROOT/$ID/state.json" >"$T/state" && cp "$T/state" "$ROOT/$ID/state.json"
+	[ "$(status_of "$ID")" = stopped ]
+	refused 1 "container not running" kill "$ID" KILL
+	nacre delete --force "$ID"
+	kill -0 "$other"
+	kill "$other"
+}

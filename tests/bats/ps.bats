@@ -1,0 +1,109 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# ps: the processes of a container, with the host's pids.
+
+load helpers
+
+@test "JSON: a list of numbers, the first process among them" {
+	local form
+	run_sleeping
+	nacre exec -d "$ID" sleep 1000
+	for form in "--format json" "--format=json" "-f json"; do
+		# shellcheck disable=SC2086
+		[ "$(nacre ps $form "$ID" | jq -c 'length, all(.[]; type == "number")')" = $'2\ntrue' ]
+	done
+	[ "$(nacre ps -f json "$ID" | jq "index($(pid_of "$ID")) != null")" = true ]
+}
+
+@test "JSON: of a created one" {
+	nacre create "$ID"
+	[ "$(nacre ps -f json "$ID" | jq -c .)" = "[$(pid_of "$ID")]" ]
+}
+
+@test "JSON: processes in sub-cgroups, too" {
+	requires cgroup
+	local dir pid
+	run_sleeping
+	nacre exec -d --pid-file "$T/pid" "$ID" sleep 1000
+	dir=$(find "$(cgroup_mount)" -maxdepth 3 -type d -name "*$ID*")
+	mkdir "$dir/sub"
+	pid=$(cat "$T/pid")
+	echo "$pid" >"$dir/sub/cgroup.procs"
+	[ "$(nacre ps -f json "$ID" | jq "index($pid) != null")" = true ]
+}
+
+@test "table: the head of ps and the container's processes only" {
+	requires ps
+	run_sleeping
+	run nacre ps "$ID"
+	[ "$status" -eq 0 ]
+	[ "${#lines[@]}" -eq 2 ]
+	[[ "${lines[0]}" == *PID*CMD* ]]
+	[[ "${lines[1]}" == *"$(pid_of "$ID")"*"sleep 1000"* ]]
+}
+
+@test "table: --format table is the same" {
+	requires ps
+	run_sleeping
+	[ "$(nacre ps --format table "$ID" | wc -l)" -eq 2 ]
+}
+
+@test "table: options for ps" {
+	requires ps
+	run_sleeping
+	run nacre ps "$ID" -eo comm,pid,args
+	[ "$status" -eq 0 ]
+	[ "${#lines[@]}" -eq 2 ]
+	[[ "${lines[1]}" =~ ^sleep\ +$(pid_of "$ID")\ sleep\ 1000$ ]]
+	[ "$(nacre ps "$ID" aux | wc -l)" -eq 2 ]
+}
+
+@test "table: a column of pids is needed" {
+	requires ps
+	run_sleeping
+	refused 1 "no column PID" ps "$ID" -eo comm
+}
+
+@test "table: ps refuses its options" {
+	requires ps
+	run_sleeping
+	run nacre ps "$ID" --none-such
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"nacre: "* ]]
+}
+
+@test "without ps on the host it says what helps" {
+	run_sleeping
+	run env PATH=/nowhere "$NACRE_BIN" --root "$ROOT" ps "$ID"
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"ps"* ]]
+	env PATH=/nowhere "$NACRE_BIN" --root "$ROOT" ps --format json "$ID"
+}
+
+@test "of a stopped one" {
+	nacre run --keep "$ID"
+	refused 1 "container not running" ps --format json "$ID"
+}
+
+@test "of one that does not exist" {
+	refused 1 "does not exist" ps nothing
+}
+
+@test "of a paused one" {
+	requires cgroup
+	run_sleeping
+	nacre pause "$ID"
+	[ "$(nacre ps -f json "$ID" | jq length)" = 1 ]
+	nacre resume "$ID"
+}
+
+@test "without a cgroup: the first process" {
+	config '.linux.namespaces -= [{"type": "cgroup"}] | .mounts |= map(select(.type != "cgroup"))'
+	args sleep 1000
+	nacre --cgroup-manager disabled run -d "$ID" </dev/null
+	[ "$(nacre ps -f json "$ID" | jq -c .)" = "[$(pid_of "$ID")]" ]
+}
+
+@test "--format: an unknown name" {
+	refused 1 "neither table nor json" ps --format yaml "$ID"
+}

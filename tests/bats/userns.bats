@@ -1,0 +1,300 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Containers with a user namespace: id maps, ownership, what mounts and devices fall back to.
+# shellcheck disable=SC2016 # scripts in single quotes are the container's
+
+load helpers
+
+setup_file() {
+	requires userns
+	export ROOTFS_TEMPLATE=$BATS_FILE_TMPDIR/rootfs
+	make_rootfs "$ROOTFS_TEMPLATE"
+}
+
+# A volume at /mnt that the container's root may write.
+with_volume() {
+	mkdir "$T/vol"
+	chown 100000:100000 "$T/vol"
+	config --arg s "$T/vol" '.mounts += [{destination: "/mnt", source: $s, options: ["bind"]}]'
+}
+
+@test "the maps are as configured" {
+	with_userns
+	config '.linux.uidMappings = [{containerID: 0, hostID: 100000, size: 1000}, {containerID: 1000, hostID: 200000, size: 7}]
+		| .linux.gidMappings = [{containerID: 0, hostID: 300000, size: 50}]'
+	args cat /proc/self/uid_map /proc/self/gid_map
+	run -0 nacre run "$ID"
+	[[ "${lines[0]}" =~ ^\ +0\ +100000\ +1000$ ]]
+	[[ "${lines[1]}" =~ ^\ +1000\ +200000\ +7$ ]]
+	[[ "${lines[2]}" =~ ^\ +0\ +300000\ +50$ ]]
+}
+
+@test "the container's root is the mapped user outside" {
+	with_userns
+	with_volume
+	sh_args 'id -u; id -g; echo >/mnt/file'
+	run -0 nacre run "$ID"
+	equals "0 0" "${lines[*]}"
+	equals 100000:100000 "$(stat -c %u:%g "$T/vol/file")"
+}
+
+@test "uid 1000 inside is 101000 outside, with its groups" {
+	with_userns
+	with_volume
+	chmod 777 "$T/vol"
+	config '.process.user = {uid: 1000, gid: 1001, additionalGids: [5, 1002]}'
+	sh_args 'id -u; id -g; id -G; echo >/mnt/file'
+	run -0 nacre run "$ID"
+	equals "1000 1001 1001 5 1002" "${lines[*]}"
+	equals 101000:101001 "$(stat -c %u:%g "$T/vol/file")"
+}
+
+@test "a uid that is not mapped is an error" {
+	with_userns
+	config '.process.user.uid = 70000'
+	run -1 nacre run "$ID"
+	[[ "$output" == *70000* ]]
+}
+
+@test "setgroups is allowed and no group of the host is left" {
+	with_userns
+	sh_args 'cat /proc/self/setgroups; sed -n "s/^Groups:\t//p" /proc/self/status'
+	run -0 nacre run "$ID"
+	equals allow "${lines[0]}"
+	[[ ! "${lines[1]:-}" =~ [0-9] ]]
+}
+
+@test "capabilities are those of the configuration, inside" {
+	with_userns
+	caps CHOWN SYS_ADMIN NET_ADMIN
+	sh_args 'grep Cap /proc/self/status'
+	run -0 nacre run "$ID"
+	[[ "$output" == *"CapEff:"*0000000000201001* ]]
+	[[ "$output" == *"CapBnd:"*0000000000201001* ]]
+}
+
+@test "a capability the caller lacks can be granted inside" {
+	requires setpriv
+	with_userns
+	caps SYS_TIME
+	args grep CapEff /proc/self/status
+	run -0 setpriv --bounding-set=-sys_time "$NACRE_BIN" --root "$ROOT" run "$ID"
+	[[ "$output" == *0000000002000000* ]]
+}
+
+@test "capabilities inside are none outside" {
+	with_userns
+	caps CHOWN DAC_OVERRIDE FOWNER
+	mkdir "$T/vol"
+	echo secret >"$T/vol/file"
+	chmod 600 "$T/vol/file"
+	config --arg s "$T/vol" '.mounts += [{destination: "/mnt", source: $s, options: ["bind"]}]'
+	sh_args 'cat /mnt/file; chown 0 /mnt/file'
+	run nacre run "$ID"
+	[ "$status" -ne 0 ]
+	[[ "$output" != *secret* ]]
+	equals 0 "$(stat -c %u "$T/vol/file")"
+}
+
+@test "the mounts of the default bundle work" {
+	with_userns
+	sh_args 'awk "{print \$5}" /proc/self/mountinfo'
+	run -0 nacre run "$ID"
+	for m in /proc /dev /dev/pts /dev/shm /dev/mqueue /sys /sys/fs/cgroup; do
+		[[ $'\n'"$output"$'\n' == *$'\n'"$m"$'\n'* ]]
+	done
+}
+
+@test "device nodes are bound from the host, and work" {
+	with_userns
+	sh_args 'for d in null zero full random urandom tty; do stat -c "%n %t:%T" /dev/$d; done; echo x >/dev/null; head -c 2 /dev/zero | wc -c'
+	run -0 nacre run "$ID"
+	equals "/dev/null 1:3 /dev/zero 1:5 /dev/full 1:7 /dev/random 1:8 /dev/urandom 1:9 /dev/tty 5:0 2" "${lines[*]}"
+}
+
+@test "linux.devices: a device of the host is bound, one that is another there is refused" {
+	with_userns
+	config '.linux.devices = [{path: "/dev/kmsg", type: "c", major: 1, minor: 11}]'
+	args stat -c %t:%T /dev/kmsg
+	run -0 nacre run "$ID"
+	equals 1:b "$output"
+	config '.linux.devices = [{path: "/dev/kmsg", type: "c", major: 1, minor: 3}]'
+	refuses /dev/kmsg
+	config '.linux.devices = [{path: "/dev/nt-no-such-device", type: "c", major: 1, minor: 3}]'
+	refuses /dev/nt-no-such-device
+}
+
+@test "sysfs with the host's network namespace: the host's tree is bound, read-only" {
+	with_userns
+	config '.linux.namespaces |= map(select(.type != "network"))'
+	sh_args 'ls /sys/kernel >/dev/null && grep " /sys " /proc/self/mountinfo; mkdir /sys/nt 2>&1'
+	run nacre run "$ID"
+	[[ "${lines[0]}" == *" /sys ro,"* ]]
+	[[ "${lines[*]}" == *"Read-only file system"* ]]
+}
+
+@test "exec is root of the user namespace, or the user asked for" {
+	with_userns
+	args sleep 1000
+	nacre create "$ID"
+	nacre start "$ID"
+	run -0 nacre exec "$ID" sh -c 'id -u; cat /proc/self/uid_map'
+	equals 0 "${lines[0]}"
+	[[ "${lines[1]}" == *100000* ]]
+	run -0 nacre exec -u 1000:1000 "$ID" id -u
+	equals 1000 "$output"
+}
+
+@test "rlimits are set, lower ones and the caller's own hard ones" {
+	with_userns
+	hard=$(ulimit -Hn)
+	config --argjson h "$hard" '.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 77, hard: $h}, {type: "RLIMIT_CORE", soft: 0, hard: 0}]'
+	sh_args 'ulimit -Sn; ulimit -Hn; ulimit -Hc'
+	run -0 nacre run "$ID"
+	equals "77 $hard 0" "${lines[*]}"
+}
+
+@test "an rlimit can be raised above the caller's" {
+	requires sys_resource
+	with_userns
+	config '.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 2000, hard: 4000}]'
+	sh_args 'ulimit -Sn; ulimit -Hn'
+	run -0 bash -c 'ulimit -n 1000; "$@"' - "$NACRE_BIN" --root "$ROOT" run "$ID"
+	equals "2000 4000" "${lines[*]}"
+}
+
+@test "a new user namespace without mappings is refused" {
+	with_userns
+	config 'del(.linux.uidMappings)'
+	refuses linux.uidMappings
+	config '.linux.uidMappings = .linux.gidMappings | del(.linux.gidMappings)'
+	refuses linux.gidMappings
+	config 'del(.linux.uidMappings)'
+	refuses linux.uidMappings
+}
+
+@test "mappings without a user namespace are refused" {
+	config '.linux.uidMappings = [{containerID: 0, hostID: 100000, size: 1}] | .linux.gidMappings = .linux.uidMappings'
+	refuses linux.uidMappings
+}
+
+@test "mappings that overlap or run past the last id are refused" {
+	with_userns
+	config '.linux.uidMappings = [{containerID: 0, hostID: 1, size: 10}, {containerID: 5, hostID: 100, size: 10}]'
+	refuses 'linux.uidMappings[1].containerID' overlap
+	config '.linux.uidMappings = [{containerID: 0, hostID: 1, size: 10}, {containerID: 50, hostID: 3, size: 10}]'
+	refuses 'linux.uidMappings[1].hostID' overlap
+	config '.linux.uidMappings = [{containerID: 0, hostID: 4294967290, size: 10}]'
+	refuses 'linux.uidMappings[0]'
+}
+
+@test "maps without an id 0: the process runs as the mapped user" {
+	with_userns
+	config '.linux.uidMappings = [{containerID: 1000, hostID: 101000, size: 1}] | .linux.gidMappings = .linux.uidMappings
+		| .process.user = {uid: 1000, gid: 1000} | .mounts = [.mounts[] | select(.destination == "/proc")] | .root.readonly = false'
+	args id -u
+	run nacre run "$ID"
+	[ "$status" -eq 0 ] || [ -n "$output" ]
+	if [ "$status" -eq 0 ]; then equals 1000 "$output"; fi
+}
+
+@test "a bind mount of a root-owned 0700 directory works" {
+	with_userns
+	mkdir -p "$T/private/sub"
+	echo >"$T/private/sub/file"
+	chmod 700 "$T/private"
+	config --arg s "$T/private/sub" '.mounts += [{destination: "/mnt", source: $s, options: ["bind"]}]'
+	args ls /mnt
+	run -0 nacre run "$ID"
+	equals file "$output"
+}
+
+@test "a bundle below a root-owned 0700 directory works" {
+	with_userns
+	chmod 700 "$T"
+	sh_args 'echo in'
+	run -0 nacre run "$ID"
+	equals in "$output"
+}
+
+@test "an image whose files belong to the mapped root: mount points, devices and cwd are made" {
+	with_userns
+	# Not the template's hard links.
+	rm -rf "$BUNDLE/rootfs"
+	cp -a "$ROOTFS_TEMPLATE" "$BUNDLE/rootfs"
+	chown -R 100000:100000 "$BUNDLE/rootfs"
+	chmod 700 "$BUNDLE/rootfs"
+	config '.root.readonly = false | .process.cwd = "/new/dir" | .mounts |= map(select(.destination != "/dev"))
+		| .mounts += [{destination: "/made/here", type: "tmpfs", source: "t"}]'
+	sh_args 'pwd; stat -c %u /new/dir /made; echo x >/dev/null; echo y >/etc/written'
+	run -0 nacre run "$ID"
+	equals "/new/dir 0 0" "${lines[*]}"
+	equals 100000 "$(stat -c %u "$BUNDLE/rootfs/etc/written")"
+}
+
+@test "the terminal belongs to the user inside" {
+	with_userns
+	config '.process.terminal = true | .process.user = {uid: 1000, gid: 1000}'
+	sh_args 'stat -c %u "$(tty)"; echo x >/dev/tty && echo ok'
+	run -0 "$HELPERS/pty-run" -- "$NACRE_BIN" --root "$ROOT" run "$ID"
+	[[ "$output" == *1000* ]]
+	[[ "$output" == *ok* ]]
+}
+
+@test "sysctls of namespaces that the user namespace owns" {
+	with_userns
+	config '.linux.sysctl = {"net.ipv4.ip_forward": "1", "kernel.msgmax": "9000"}'
+	args cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax
+	run -0 nacre run "$ID"
+	equals "1 9000" "${lines[*]}"
+}
+
+@test "masked and read-only paths" {
+	with_userns
+	config '.linux.maskedPaths = ["/proc/keys", "/proc/bus"] | .linux.readonlyPaths = ["/proc/sys"]'
+	sh_args 'cat /proc/keys; ls /proc/bus; echo x >/proc/sys/kernel/domainname; echo end'
+	run -0 nacre run "$ID"
+	[[ "$output" == *"Read-only file system"* ]]
+	equals 2 "${#lines[@]}"
+}
+
+# The container's own CAP_SYS_ADMIN may unmount what its namespace holds; a namespace it makes must not.
+@test "what is masked stays hidden in a nested user namespace" {
+	with_userns
+	config '.process.user = {uid: 1000, gid: 1000}'
+	config '.linux.maskedPaths = ["/proc/keys"] | .root.readonly = false'
+	sh_args 'unshare -Urm umount -l /proc/keys; unshare -Urmpf mount -t proc proc /mnt && echo mounted; unshare -Urm true && echo nested'
+	run nacre run "$ID"
+	[[ "$output" != *mounted* ]]
+	[[ "$output" == *nested* ]]
+}
+
+@test "what is masked stays hidden in a nested user namespace, with --no-pivot" {
+	with_userns
+	config '.process.user = {uid: 1000, gid: 1000}'
+	config '.linux.maskedPaths = ["/proc/keys"] | .root.readonly = false'
+	sh_args 'unshare -Urmpf mount -t proc proc /mnt && echo mounted; unshare -Urm true && echo nested'
+	run nacre run --no-pivot "$ID"
+	[[ "$output" != *mounted* ]]
+	[[ "$output" == *nested* ]]
+}
+
+@test "a read-only bind mount stays so in a nested user namespace" {
+	with_userns
+	config '.process.user = {uid: 1000, gid: 1000}'
+	with_volume
+	config '.mounts[-1].options = ["bind", "ro"]'
+	sh_args 'unshare -Urm sh -c "mount -o remount,rw,bind /mnt; touch /mnt/file"'
+	run nacre run "$ID"
+	[ "$status" -ne 0 ]
+	[ ! -e "$T/vol/file" ]
+}
+
+@test "a bind mount of a tree that has flags of its own keeps them" {
+	with_userns
+	mkdir "$T/src"
+	args grep " /mnt " /proc/self/mountinfo
+	config --arg s "$T/src" '.mounts += [{destination: "/mnt", source: $s, options: ["bind"]}]'
+	run -0 in_mount_ns 'mount -t tmpfs -o nosuid,nodev,noexec t "$T/src"; nacre run "$ID"'
+	[[ "$output" == *" /mnt "*nosuid,nodev,noexec* ]]
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * recvtty [-s] [-r ROWSxCOLS] [-i TEXT] [-w] SOCKET: an engine's side of --console-socket. Listens on
+ * SOCKET (it appears when it can be connected to), takes one terminal and copies what it says to stdout
+ * until its other side is closed.
+ *   -s   print "size ROWS COLS" when the terminal arrives
+ *   -r   resize it then
+ *   -i   write TEXT to it then ("\n" and "\xHH" are understood)
+ *   -w   take what is there at SIGUSR1, without waiting: prints "received" or "nothing", and ends
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static int die(const char *what)
+{
+	perror(what);
+	exit(2);
+}
+
+/* Bound under another name and renamed, so that the path is there only when connect(2) works. */
+static int listen_at(const char *path)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	if ((size_t)snprintf(a.sun_path, sizeof(a.sun_path), "%s.new", path) >= sizeof(a.sun_path)) {
+		errno = ENAMETOOLONG;
+		die(path);
+	}
+	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 1) < 0 || rename(a.sun_path, path) < 0)
+		die(path);
+	return fd;
+}
+
+/* The terminal, or -1. */
+static int receive(int sock, int flags)
+{
+	char data[256];
+	union {
+		struct cmsghdr align;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec v = { .iov_base = data, .iov_len = sizeof(data) };
+	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	struct cmsghdr *c;
+	int fd = -1;
+
+	if (recvmsg(sock, &m, flags | MSG_CMSG_CLOEXEC) <= 0)
+		return -1;
+	c = CMSG_FIRSTHDR(&m);
+	if (c != NULL && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	return fd;
+}
+
+static void send_text(int fd, const char *s)
+{
+	while (*s != '\0') {
+		char c = *s++, hex[3] = "";
+
+		if (c == '\\' && *s == 'n') {
+			c = '\n';
+			s++;
+		} else if (c == '\\' && *s == 'x') {
+			memcpy(hex, s + 1, strnlen(s + 1, 2));
+			c = (char)strtoul(hex, NULL, 16);
+			s += 1 + strlen(hex);
+		}
+		if (write(fd, &c, 1) != 1)
+			die("write");
+	}
+}
+
+static int take_now(int listener)
+{
+	sigset_t set;
+	int sig, sock;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	sigwait(&set, &sig);
+	fcntl(listener, F_SETFL, O_NONBLOCK);
+	sock = accept(listener, NULL, NULL);
+	puts(sock >= 0 && receive(sock, MSG_DONTWAIT) >= 0 ? "received" : "nothing");
+	return 0;
+}
+
+static void relay(int tty)
+{
+	char data[4096];
+	ssize_t n;
+
+	while ((n = read(tty, data, sizeof(data))) > 0 || (n < 0 && errno == EINTR))
+		if (n > 0 && write(STDOUT_FILENO, data, (size_t)n) != n)
+			die("write");
+}
+
+int main(int argc, char **argv)
+{
+	const char *input = NULL;
+	struct winsize now, resize = { 0 };
+	int show = 0, wait = 0, opt, listener, tty;
+	sigset_t set;
+
+	while ((opt = getopt(argc, argv, "sr:i:w")) != -1) {
+		switch (opt) {
+		case 's':
+			show = 1;
+			break;
+		case 'r':
+			if (sscanf(optarg, "%hux%hu", &resize.ws_row, &resize.ws_col) != 2)
+				return 2;
+			break;
+		case 'i':
+			input = optarg;
+			break;
+		case 'w':
+			wait = 1;
+			break;
+		default:
+			return 2;
+		}
+	}
+	if (optind + 1 != argc)
+		return 2;
+	setvbuf(stdout, NULL, _IONBF, 0);
+	if (wait) {
+		sigemptyset(&set);
+		sigaddset(&set, SIGUSR1);
+		sigprocmask(SIG_BLOCK, &set, NULL);
+	}
+	listener = listen_at(argv[optind]);
+	if (wait)
+		return take_now(listener);
+	tty = receive(accept(listener, NULL, NULL), 0);
+	if (tty < 0 || !isatty(tty))
+		die("no terminal received");
+	if (show && ioctl(tty, TIOCGWINSZ, &now) == 0)
+		printf("size %d %d\n", now.ws_row, now.ws_col);
+	if (resize.ws_row > 0 && ioctl(tty, TIOCSWINSZ, &resize) < 0)
+		die("resize");
+	if (input != NULL)
+		send_text(tty, input);
+	relay(tty);
+	return 0;
+}

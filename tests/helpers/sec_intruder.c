@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sec_intruder CANARY MILLISECONDS: what a hostile process in a container tries against every other
+ * process that appears in its pid namespace (a runtime on its way in): to write to its program file,
+ * and to climb out by its directories. CANARY is a host path that must not be reachable.
+ * Prints what it reached; "seen N" at the end.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define UP "../../../../../../../../../../../.."
+
+static const char *canary;
+static unsigned long reached;
+
+static long now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void climb(const char *path)
+{
+	char up[512];
+	struct stat st;
+
+	snprintf(up, sizeof(up), "%s/" UP "%s", path, canary);
+	if (stat(up, &st) == 0 && reached++ < 5)
+		printf("escaped by %s\n", path);
+}
+
+static void attack(const char *pid)
+{
+	static const char *const links[] = { "cwd", "root" };
+	char path[300];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%s/exe", pid);
+	fd = open(path, O_WRONLY);
+	if (fd >= 0) {
+		if (write(fd, "", 0) == 0 && reached++ < 5)
+			printf("opened %s for writing\n", path);
+		close(fd);
+	}
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path), "/proc/%s/%s", pid, links[i]);
+		climb(path);
+	}
+	for (int n = 3; n < 24; n++) {
+		snprintf(path, sizeof(path), "/proc/%s/fd/%d", pid, n);
+		climb(path);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	long end;
+	unsigned long seen = 0;
+	char self[16];
+
+	if (argc < 3)
+		return 2;
+	setvbuf(stdout, NULL, _IOLBF, 0); /* it may be killed at any time */
+	canary = argv[1];
+	end = now_ms() + atol(argv[2]);
+	snprintf(self, sizeof(self), "%d", (int)getpid());
+	do {
+		DIR *d = opendir("/proc");
+		struct dirent *e;
+
+		while (d != NULL && (e = readdir(d)) != NULL) {
+			if (e->d_name[0] < '1' || e->d_name[0] > '9' || strcmp(e->d_name, self) == 0)
+				continue;
+			attack(e->d_name);
+			seen++;
+		}
+		if (d != NULL)
+			closedir(d);
+	} while (now_ms() < end);
+	printf("seen %lu\n", seen);
+	return reached > 0 ? 1 : 0;
+}
