@@ -134,7 +134,8 @@ static int set_rlimits(const struct process_req *p)
 
 static int set_ids(const struct process_req *p)
 {
-	if (!p->keep_groups && setgroups(p->n_groups, p->groups) < 0)
+	/* EPERM with nothing to set: a user namespace made without root, where setgroups(2) is denied. */
+	if (!p->keep_groups && setgroups(p->n_groups, p->groups) < 0 && !(errno == EPERM && p->n_groups == 0))
 		return ERR(-errno, "cannot set the supplementary groups");
 	if (setresgid(p->gid, p->gid, p->gid) < 0)
 		return ERR(-errno, "cannot become group %u", p->gid);

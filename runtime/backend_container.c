@@ -163,6 +163,8 @@ static int make_cgroup(struct build *b)
 	r = use_host(b->i);
 	if (r == 0)
 		r = cgroup_create(&b->i->host, p->cgroup_path, &b->i->cgroup, &s->cgroup_created_from);
+	if (r == -EACCES || r == -EPERM)
+		return ERR_HINT(r, "without the right to make cgroups, run with --cgroup-manager=disabled");
 	if (r < 0)
 		return r;
 	s->cgroup_owned = true;

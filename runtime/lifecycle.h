@@ -72,5 +72,11 @@ int lifecycle_poststart(struct instance *i, const struct plan_hooks *hooks);
 /* Written atomically, decimal, no newline. */
 int pid_file_write(const char *path, pid_t pid);
 
+/*
+ * Are fds 3…2+n open? Asked before this process opens any: a number that is free now would
+ * later be one of ours, and the container must never get it.
+ */
+int preserve_fds_check(unsigned int n);
+
 /* A connected unix stream socket. */
 int console_connect(const char *path, int *ret_fd);

@@ -46,8 +46,7 @@ static int listen_fds(unsigned int *ret_n)
 	return 0;
 }
 
-/* A number that is not open now would later be one of ours: the container must never get it. */
-static int check_fds(unsigned int n)
+int preserve_fds_check(unsigned int n)
 {
 	for (unsigned int fd = 3; fd < 3 + n; fd++)
 		if (fcntl((int)fd, F_GETFD) < 0)
@@ -86,7 +85,7 @@ int lifecycle_plan(const struct create_options *o, struct plan **ret_plan, char 
 	int r = listen_fds(&options.listen_fds);
 
 	if (r == 0)
-		r = check_fds(options.preserve_fds + options.listen_fds);
+		r = preserve_fds_check(options.preserve_fds + options.listen_fds);
 	if (r < 0)
 		return r;
 	if (realpath(o->bundle != NULL ? o->bundle : ".", bundle) == NULL)

@@ -218,8 +218,10 @@ int lifecycle_exec(const struct exec_options *o, int *ret_status)
 	struct process_req q = { 0 };
 	enum container_status status;
 	pid_t init;
-	int r = lifecycle_status(o->root, o->id, &c, &i, &status, &init);
+	int r = preserve_fds_check(o->preserve_fds);
 
+	if (r == 0)
+		r = lifecycle_status(o->root, o->id, &c, &i, &status, &init);
 	if (r == 0)
 		r = check_status(o, status);
 	if (r == 0)

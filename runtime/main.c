@@ -85,6 +85,8 @@ static int set_root(struct globals *g, char *buf, size_t size)
 	char cwd[PATH_MAX];
 
 	/* AT_EUID: what the kernel told at execve, without asking again. */
+	if (g->root != NULL && *g->root == '\0')
+		return ERR_PLAIN(-EINVAL, "option --root: is empty");
 	if (g->root == NULL && getauxval(AT_EUID) != 0) {
 		if (xdg == NULL || *xdg != '/')
 			return ERR_HINT(ERR_PLAIN(-EINVAL, "XDG_RUNTIME_DIR is not set"), "--root DIR names a directory");

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # process.capabilities and noNewPrivileges: what /proc/self/status says after execve.
+# shellcheck disable=SC2016 # jq's variables, and the scripts of other shells
 
 load helpers
 

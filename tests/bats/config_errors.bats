@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # A config.json that is wrong: refused, with the file and the JSON path, in no time, and nothing is left behind.
+# shellcheck disable=SC2016 # jq's variables, and the scripts of other shells
 
 load helpers
 
@@ -57,7 +58,6 @@ refused_fast() {
 }
 
 @test "a NUL in a string is refused, not cut off" {
-	# shellcheck disable=SC2016
 	config '.process.args = ["tru\u0000e"]'
 	refused_fast config.json NUL
 	config '.process.args = ["true"] | .root.path = "rootfs\u0000/../../.."'

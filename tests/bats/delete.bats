@@ -149,6 +149,8 @@ cgroups_of() { find "$(cgroup_mount)" -maxdepth 3 -type d -name "*$1*"; }
 	starter=$!
 	wait_for 10 test -s "$T/hook-pid"
 	NACRE_TIMEOUT=10 nacre delete --force "$ID"
+	# The starter may still wait for its hook.
+	kill -KILL "$(cat "$T/hook-pid")" 2>/dev/null || true
 	wait "$starter" || result=$?
 	[ "$result" -ne 0 ]
 	[ -z "$(nacre list -q)" ]

@@ -230,7 +230,7 @@ has_processes() { [ "$(nacre ps --format json "$ID" | jq length)" = "$1" ]; }
 	chmod 755 rootfs/bin/text
 	local command
 	for command in nonesuch /bin/nonesuch /etc script text; do
-		run nacre exec --pid-file "$T/pid" --detach "$ID" "$command"
+		try nacre exec --pid-file "$T/pid" --detach "$ID" "$command"
 		[ "$status" -eq 255 ]
 		[ ! -e "$T/pid" ]
 	done

@@ -81,7 +81,7 @@ WORDS=(explained /mnt/data /tmp nosuid /proc/secret /proc/quiet /dev/odd createR
 		'del(.root)' '.ociVersion = "2.0.0"'; do
 		cp "$T/good" config.json
 		config "$edit"
-		run --separate-stderr nacre create "$ID"
+		try nacre create "$ID"
 		if [ "$status" -eq 0 ]; then
 			nacre delete "$ID"
 			nacre explain >/dev/null

@@ -92,25 +92,25 @@ feature() { nacre features | jq -e "$1" >/dev/null; }
 	if ! feature .linux.mountExtensions.idmap.enabled; then
 		config '.mounts += [{destination: "/mnt", type: "none", source: "/tmp", options: ["bind", "idmap"],
 			uidMappings: [{containerID: 0, hostID: 1000, size: 1}], gidMappings: [{containerID: 0, hostID: 1000, size: 1}]}]'
-		run nacre create "$ID"
+		try nacre create "$ID"
 		[ "$status" -eq 1 ]
 		config 'del(.mounts[-1])'
 	fi
 	if ! feature .linux.intelRdt.enabled; then
 		config '.linux.intelRdt = {closID: "x"}'
-		run nacre create "$ID"
+		try nacre create "$ID"
 		[ "$status" -eq 1 ]
 		config 'del(.linux.intelRdt)'
 	fi
 	if ! feature .linux.netDevices.enabled; then
 		config '.linux.netDevices = {eth77: {}}'
-		run nacre create "$ID"
+		try nacre create "$ID"
 		[ "$status" -eq 1 ]
 		config 'del(.linux.netDevices)'
 	fi
 	if ! feature .linux.memoryPolicy; then
 		config '.linux.memoryPolicy = {mode: "MPOL_BIND", nodes: "0"}'
-		run nacre create "$ID"
+		try nacre create "$ID"
 		[ "$status" -eq 1 ]
 	fi
 }

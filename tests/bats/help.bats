@@ -184,18 +184,18 @@ COMMANDS='run create start exec kill delete state list ps pause resume spec expl
 }
 
 @test "--root: empty is refused, not the working directory" {
-	run "$NACRE_BIN" --root '' create "$ID"
+	try "$NACRE_BIN" --root '' create "$ID"
+	[ ! -e "$BUNDLE/$ID" ] || "$NACRE_BIN" --root . delete --force "$ID"
 	[ "$status" -eq 1 ]
-	[ ! -e "$BUNDLE/$ID" ]
 	run "$NACRE_BIN" --root= list
 	[ "$status" -eq 1 ]
 }
 
 @test "--root: something in the way" {
 	touch "$T/file"
-	run "$NACRE_BIN" --root "$T/file" create "$ID"
+	try "$NACRE_BIN" --root "$T/file" create "$ID"
 	[ "$status" -eq 1 ]
-	[[ "$output" == *"$T/file"*[Nn]"ot a directory"* ]]
+	[[ "$stderr" == *"$T/file"*[Nn]"ot a directory"* ]]
 }
 
 @test "for another user: XDG_RUNTIME_DIR/nacre" {

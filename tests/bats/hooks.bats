@@ -183,8 +183,8 @@ is_gone() { [ -z "$(nacre list -q)" ]; }
 
 @test "startContainer without env gets the process', with env its own" {
 	config '.root.readonly = false | .process.env = ["PATH=/bin", "OF=process"]
-		| .hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", "tr \"\\0\" \"|\" </proc/$$/environ >/tmp/one"]},
-			{path: "/bin/sh", args: ["sh", "-c", "tr \"\\0\" \"|\" </proc/$$/environ >/tmp/two"], env: ["PATH=/bin", "OF=hook"]}]'
+		| .hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", "tr \"\\0\" \"|\" </proc/$$/environ >/tmp/one; true"]},
+			{path: "/bin/sh", args: ["sh", "-c", "tr \"\\0\" \"|\" </proc/$$/environ >/tmp/two; true"], env: ["PATH=/bin", "OF=hook"]}]'
 	nacre run "$ID"
 	[[ "$(cat rootfs/tmp/one)" == *"OF=process|"* ]]
 	[ "$(cat rootfs/tmp/two)" = "PATH=/bin|OF=hook|" ]

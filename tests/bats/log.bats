@@ -45,7 +45,7 @@ load helpers
 
 @test "JSON: a warning does not spoil the one object of the error" {
 	config '.hooks.poststop = [{path: "/nowhere/hook"}] | .hooks.createRuntime = [{path: "/bin/false"}]'
-	run nacre --log "$T/log" --log-format json create "$ID"
+	try nacre --log "$T/log" --log-format json create "$ID"
 	[ "$status" -eq 1 ]
 	[ "$(jq -s length "$T/log")" = 1 ]
 	[[ "$(jq -r .msg "$T/log")" == *createRuntime* ]]
@@ -59,14 +59,14 @@ load helpers
 }
 
 @test "JSON: a very long name does not cut the object" {
-	run nacre --log "$T/log" --log-format json create -b "/$(printf 'x/%.0s' {1..1900})" "$ID"
+	try nacre --log "$T/log" --log-format json create -b "/$(printf 'x/%.0s' {1..1900})" "$ID"
 	[ "$status" -eq 1 ]
 	[ "$(jq -s length "$T/log")" = 1 ]
 }
 
 @test "JSON: the errors of create, exec and run are one object, too" {
 	args /nowhere/program
-	run nacre --log "$T/create" --log-format json create "$ID"
+	try nacre --log "$T/create" --log-format json create "$ID"
 	[ "$(jq -s length "$T/create")" = 1 ]
 	run nacre --log "$T/run" --log-format json run "$ID"
 	[ "$(jq -s length "$T/run")" = 1 ]
@@ -126,7 +126,7 @@ load helpers
 
 @test "a hint is for people: not in the log, not on a stderr that is no terminal" {
 	mkdir "$T/empty"
-	run --separate-stderr nacre --log "$T/log" create -b "$T/empty" "$ID"
+	try nacre --log "$T/log" create -b "$T/empty" "$ID"
 	[ "$(wc -l <<<"$stderr")" -eq 1 ]
 	[[ "$(cat "$T/log")" != *hint* ]]
 }

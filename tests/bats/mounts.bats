@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # mounts: every option, propagation, targets of every kind. /proc/self/mountinfo in the container is the judge.
 # shellcheck disable=SC2016 # scripts in single quotes are the container's, or of a mount namespace
+# shellcheck disable=SC2030,SC2031 # each test is a subshell
 
 load helpers
 

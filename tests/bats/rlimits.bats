@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # process.rlimits and oomScoreAdj.
+# shellcheck disable=SC2016 # jq's variables, and the scripts of other shells
 
 load helpers
 
@@ -79,7 +80,6 @@ RLIMIT_STACK 1048576 1048577 stack size'
 @test "a hard limit above the caller's, without the right: an error with its name" {
 	requires setpriv
 	config '.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 2000, hard: 4000}]'
-	# shellcheck disable=SC2016
 	run setpriv --bounding-set=-sys_resource bash -c 'ulimit -n 1000; "$@"' - "$NACRE_BIN" --root "$ROOT" run "$ID"
 	[ "$status" -ne 0 ]
 	[[ "$output" == *RLIMIT_NOFILE* ]]
@@ -112,7 +112,6 @@ RLIMIT_STACK 1048576 1048577 stack size'
 
 @test "without oomScoreAdj it is the caller's" {
 	args cat /proc/self/oom_score_adj
-	# shellcheck disable=SC2016
 	run -0 bash -c 'echo 300 >/proc/self/oom_score_adj; "$@"' - "$NACRE_BIN" --root "$ROOT" run "$ID"
 	equals 300 "$output"
 }

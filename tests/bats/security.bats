@@ -3,6 +3,7 @@
 # The mistakes of this and other container runtimes, one test each. The image and the processes in the container are
 # the attacker; what must stay as it is lies in $T/canary.
 # shellcheck disable=SC2016 # scripts in single quotes are the container's
+# shellcheck disable=SC2030,SC2031 # each test is a subshell
 
 load helpers
 

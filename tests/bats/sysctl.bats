@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # linux.sysctl: what a namespace of the container's keeps apart, and nothing else.
+# shellcheck disable=SC2016 # jq's variables, and the scripts of other shells
 
 load helpers
 
