@@ -205,8 +205,8 @@ static int wait_loop(struct foreground *f, int pidfd, struct relay *in, struct r
 			forward_signals(f, pidfd);
 		relay_step(in, &p[2]);
 		relay_step(out, &p[3]);
-		/* As when a terminal is closed: the container's session gets SIGHUP. */
-		if (out->broken && f->ptm >= 0) {
+		/* Our terminal, or the reader of our output, is gone: the container's terminal is hung up, too. */
+		if ((out->broken || (f->raw && !in->open)) && f->ptm >= 0) {
 			in->open = false;
 			in->len = 0;
 			fd_close(&f->ptm);

@@ -58,6 +58,8 @@ static void hook_child(const struct plan_hook *h, const char *cwd, int in, int o
 	/* A hook must not outlive the command that runs it: nobody would wait for it, or end it. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	umask(022);	/* the container's init works without one */
+	for (int sig = 1; sig < NSIG; sig++)
+		(void)signal(sig, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* As with other runtimes a hook starts in the bundle; in the container's root there is none. */

@@ -201,7 +201,7 @@ int main(int argc, char **argv)
 
 	if (r == 0)
 		r = run(argc, argv, &c);
-	if (r >= 0 && fflush(stdout) != 0)
+	if (r >= 0 && (fflush(stdout) != 0 || ferror(stdout)))
 		r = ERR(-errno, "cannot write to standard output");
 	if (r >= 0)
 		return r;

@@ -225,8 +225,10 @@ is_gone() { [ -z "$(nacre list -q)" ]; }
 }
 
 @test "signals are at their defaults in a hook" {
-	hook createRuntime 'grep -E "^Sig(Blk|Ign)" /proc/$$/status >$t/signals'
+	hook createRuntime 'grep -E "^Sig(Blk|Ign)" /proc/self/status >$t/signals'
+	trap '' INT QUIT USR1
 	nacre run "$ID"
+	trap - INT QUIT USR1
 	[ "$(sort -u "$T/signals" | cut -f2 | sort -u)" = 0000000000000000 ]
 }
 

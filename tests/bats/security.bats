@@ -53,7 +53,7 @@ symlinks_everywhere() {
 	cp "$BUNDLE/config.json" "$T/good"
 	echo volume >"$T/volume"
 	for target in "$CANARY" "../../../../../../../../../..$CANARY"; do
-		for path in dev etc vol work proc sys dev/pts dev/ptmx dev/console dev/null dev/fd dev/stdin etc/hosts vol/a work/a etc/resolv.conf; do
+		for path in dev etc vol job proc sys dev/pts dev/ptmx dev/console dev/null dev/fd dev/stdin etc/hosts vol/a job/a etc/resolv.conf; do
 			rm -rf "$BUNDLE/rootfs"
 			cp -al "$ROOTFS_TEMPLATE" "$BUNDLE/rootfs"
 			cp "$T/good" "$BUNDLE/config.json"
@@ -61,12 +61,12 @@ symlinks_everywhere() {
 			dev/ptmx | dev/console | dev/null | dev/stdin | etc/hosts | etc/resolv.conf) link_in_image "$path" "$target/$(basename "$path" .conf)" ;;
 			*) link_in_image "$path" "$target" ;;
 			esac
-			config --arg s "$T/volume" '.root.readonly = false | .process.cwd = "/work/a/b"
+			config --arg s "$T/volume" '.root.readonly = false | .process.cwd = "/job/a/b"
 				| .mounts = [.mounts[] | select(.destination | IN("/dev", "/dev/shm", "/dev/mqueue", "/sys/fs/cgroup") | not)]
 				| .mounts += [{destination: "/etc/hosts", source: $s, options: ["bind"]}, {destination: "/etc/resolv.conf", source: $s, options: ["bind", "ro"]},
 					{destination: "/vol/a/b", type: "tmpfs", source: "tmpfs"}]
-				| .linux.devices = [{path: "/dev/file", type: "c", major: 1, minor: 3, uid: 1, gid: 1}, {path: "/work/file", type: "p"}]
-				| .linux.maskedPaths = ["/etc/hosts", "/dev/file", "/vol", "/work"] | .linux.readonlyPaths = ["/etc", "/dev/fd", "/vol/a"]'
+				| .linux.devices = [{path: "/dev/file", type: "c", major: 1, minor: 3, uid: 1, gid: 1}, {path: "/job/file", type: "p"}]
+				| .linux.maskedPaths = ["/etc/hosts", "/dev/file", "/vol", "/job"] | .linux.readonlyPaths = ["/etc", "/dev/fd", "/vol/a"]'
 			attempt "$path -> $target" || return 1
 		done
 		[ -z "${NACRE_TEST_HOST:-}" ] || break
