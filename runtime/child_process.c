@@ -17,6 +17,7 @@
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
+#include "runtime/base/proc.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sync.h"
 
@@ -145,18 +146,6 @@ static int set_fds(const struct process_req *p)
 	return process_seal_fds(3 + p->preserve_fds);
 }
 
-/* What a shell's "nohup" or "&" and engines (SIGPIPE) left ignored must not be inherited by the container. */
-static void reset_signals(uint64_t ignored)
-{
-	sigset_t none;
-
-	for (int sig = 1; sig < NSIG; sig++)
-		if (ignored & ((uint64_t)1 << (sig - 1)))
-			signal(sig, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 /*
  * Order: labels and fds need the runtime's rights; a filter without no_new_privs
  * needs CAP_SYS_ADMIN, so it goes before the identity; with it, it goes last, so that it need
@@ -171,7 +160,8 @@ int child_execute(struct child_process *c)
 		r = ERR(-errno, "cannot set the personality");
 	if (r == 0)
 		r = set_fds(p);
-	reset_signals(c->ignored_signals);
+	/* What a shell's "nohup" or "&" and engines (SIGPIPE) left ignored must not be inherited. */
+	proc_default_signals(c->ignored_signals);
 	if (r == 0 && c->restore_nofile && setrlimit(RLIMIT_NOFILE, &c->nofile) < 0)
 		r = ERR(-errno, "cannot restore the limit of open files");
 	if (r == 0 && !p->no_new_privs)

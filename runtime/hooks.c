@@ -53,15 +53,11 @@ static void hook_child(const struct plan_hook *h, const char *cwd, int in, int o
 {
 	static const char *const no_env[] = { NULL };
 	const char *const fallback[] = { h->path, NULL };
-	sigset_t none;
 
 	/* A hook must not outlive the command that runs it: nobody would wait for it, or end it. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	umask(022);	/* the container's init works without one */
-	for (int sig = 1; sig < NSIG; sig++)
-		(void)signal(sig, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	proc_default_signals(UINT64_MAX);
 	/* As with other runtimes a hook starts in the bundle; in the container's root there is none. */
 	if (cwd != NULL && chdir(cwd) < 0)
 		_exit(126);

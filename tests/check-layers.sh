@@ -29,7 +29,7 @@ libmnl/:          namespaces/netlink.c
 '
 
 sources() {
-	find runtime oci namespaces cgroups seccomp microvm tests -name '*.[ch]' | sort
+	find . -path "./build*" -prune -o -name "*.[ch]" -printf "%P\n" | sort
 }
 
 # Lines "FILE KIND HEADER", KIND being the " or < of the include.

@@ -142,6 +142,19 @@ int proc_ignored_signals(uint64_t *ret_mask)
 	return 0;
 }
 
+void proc_default_signals(uint64_t mask)
+{
+	const struct sigaction action = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	/* SIGKILL and SIGSTOP refuse, and are at their default anyway. */
+	for (int sig = 1; sig < NSIG; sig++)
+		if (mask & ((uint64_t)1 << (sig - 1)))
+			(void)sigaction(sig, &action, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 static int signal_rt(const char *s, int *ret_sig)
 {
 	bool min = strncasecmp(s, "RTMIN", 5) == 0;

