@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* create of the container back end: what is prepared for the child, its birth, the answers to it. */
+#include "runtime/backend.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "namespaces/mount.h"
+#include "namespaces/procfs.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/err.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/log.h"
+#include "runtime/base/str.h"
+#include "runtime/base/sync.h"
+#include "runtime/child.h"
+#include "runtime/container_parts.h"
+#include "runtime/hooks.h"
+
+/*
+ * libseccomp takes ten milliseconds for an engine's profile (see seccomp/compile.c): the
+ * runtime compiles while the child is building, and hands the program over in memory that both
+ * share and no fd leads to. Complete before START or COMMIT is sent, read after.
+ */
+struct filter_share {
+	struct seccomp_program program;
+	unsigned char bytes[SECCOMP_PROGRAM_MAX];
+};
+
+/* What create prepares for the child; the child inherits it, the runtime closes it. */
+struct build {
+	struct instance *i;
+	struct ns_req ns;
+	struct child_init child;
+	struct filter_share *filter;	/* NULL: no seccomp */
+	int *trees;
+	char *cgroup_dir;
+};
+
+static void build_deinit(struct build *b)
+{
+	for (size_t i = 0; b->trees != NULL && i < b->i->plan->n_mounts; i++)
+		fd_close(&b->trees[i]);
+	free(b->trees);
+	for (size_t i = 0; i < b->ns.n_join; i++)
+		fd_close(&b->ns.join[i].fd);
+	fd_close(&b->child.rootfs);
+	fd_close(&b->child.listen);
+	fd_close(&b->child.watch);
+	fd_close(&b->child.socket_file);
+	fd_close(&b->child.p.proc);
+	fd_close(&b->child.p.sync);
+	if (b->filter != NULL)
+		munmap(b->filter, sizeof(*b->filter));
+	free(b->cgroup_dir);
+}
+#define _cleanup_build_ __attribute__((cleanup(build_deinit)))
+
+static int open_namespaces(struct build *b)
+{
+	const struct plan *p = b->i->plan;
+
+	b->ns.monotonic = p->monotonic;
+	b->ns.boottime = p->boottime;
+	for (size_t i = 0; i < p->n_ns; i++) {
+		struct ns_join *j = &b->ns.join[b->ns.n_join];
+		int r;
+
+		if (p->ns[i].path == NULL) {
+			b->ns.create |= p->ns[i].flag;
+			continue;
+		}
+		r = ns_open(p->ns[i].path, p->ns[i].flag, &j->fd);
+		if (r < 0)
+			return r;
+		j->flag = p->ns[i].flag;
+		b->ns.n_join++;
+	}
+	return 0;
+}
+
+/*
+ * Sources of bind mounts are host paths, opened with the host's view and privileges. Without the privilege
+ * (rootless) the child does it, in its user namespace.
+ */
+static int open_trees(struct build *b)
+{
+	const struct plan *p = b->i->plan;
+	int r;
+
+	b->trees = calloc(p->n_mounts + 1, sizeof(*b->trees));
+	if (b->trees == NULL)
+		return ERR_NOMEM();
+	for (size_t i = 0; i < p->n_mounts; i++)
+		b->trees[i] = FD_NONE;
+	b->child.trees = b->trees;
+	if (!plan_has_ns(p, CLONE_NEWNS))
+		return 0;
+	/* With its own mount namespace only, the child sees and may all that we do: it opens the root itself. */
+	r = plan_has_ns(p, CLONE_NEWUSER) ? rootfs_open(p->rootfs, &b->child.rootfs) : 0;
+	if (r == -EPERM)
+		return 0;
+	for (size_t i = 0; r == 0 && i < p->n_mounts; i++)
+		if (p->mounts[i].bind && !p->mounts[i].remount)
+			r = mount_open_tree(&p->mounts[i], &b->trees[i]);
+	return r;
+}
+
+static int make_cgroup(struct build *b)
+{
+	const struct plan *p = b->i->plan;
+	struct state *s = &b->i->c->state;
+	int r;
+
+	if (p->cgroup_path == NULL)
+		return 0;
+	r = container_use_host(b->i);
+	if (r == 0)
+		r = cgroup_create(&b->i->host, p->cgroup_path, &b->i->cgroup, &s->cgroup_created_from);
+	if (r == -EACCES || r == -EPERM)
+		return ERR_HINT(r, "without the right to make cgroups, run with --cgroup-manager=disabled");
+	if (r < 0)
+		return r;
+	s->cgroup_owned = true;
+	b->cgroup_dir = str_printf("%s%s%s", b->i->host.mount, p->cgroup_path[0] == '/' ? "" : "/", p->cgroup_path);
+	if (b->cgroup_dir == NULL)
+		return ERR_NOMEM();
+	b->child.cgroup_dir = b->cgroup_dir;
+	/* One that existed, empty, may have our program from an earlier life. */
+	if (s->cgroup_created_from < strlen(p->cgroup_path))
+		return cgroup_devices_first(b->i->cgroup, p->device_rules, p->n_device_rules);
+	return cgroup_devices_apply(b->i->cgroup, p->device_rules, p->n_device_rules);
+}
+
+static int share_filter(struct build *b)
+{
+	void *p;
+
+	if (!b->i->plan->has_seccomp)
+		return 0;
+	p = mmap(NULL, sizeof(*b->filter), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return ERR(-errno, "cannot map memory for the seccomp filter");
+	b->filter = p;
+	b->child.p.seccomp = &b->filter->program;
+	return 0;
+}
+
+/* While the child builds. */
+static int compile_filter(struct build *b)
+{
+	struct seccomp_program compiled = { 0 };
+	size_t unknown = 0;
+	int r;
+
+	if (b->filter == NULL)
+		return 0;
+	r = seccomp_compile(&b->i->plan->seccomp, &compiled, &unknown);
+	if (r < 0)
+		return r;
+	log_debug("seccomp: %zu system call names are unknown here", unknown);
+	if (compiled.uses_notify)
+		r = ERR_PLAIN(-ENOTSUP, "config.json: linux.seccomp: SCMP_ACT_NOTIFY needs a listenerPath");
+	else if (compiled.len > sizeof(b->filter->bytes))
+		r = ERR_PLAIN(-E2BIG, "config.json: linux.seccomp: the filter is too long");
+	else
+		r = seccomp_program_save(b->i->c->dir, STATE_SECCOMP, &compiled);
+	if (r == 0) {
+		memcpy(b->filter->bytes, compiled.filter, compiled.len);
+		b->filter->program = compiled;
+		b->filter->program.filter = b->filter->bytes;
+	}
+	seccomp_program_deinit(&compiled);
+	return r;
+}
+
+static int listen_for_start(struct build *b)
+{
+	struct child_init *c = &b->child;
+	struct sockaddr_un a;
+	char dir[64];
+
+	container_socket_address(b->i->c->dir, &a);
+	c->listen = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (c->listen < 0 || bind(c->listen, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(c->listen, 1) < 0)
+		return ERR(-errno, "cannot make the start socket");
+	c->socket_file = openat(b->i->c->dir, STATE_SOCKET, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (c->socket_file < 0)
+		return ERR(-errno, "cannot open the start socket");
+	snprintf(dir, sizeof(dir), "/proc/self/fd/%d", b->i->c->dir);
+	c->watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	if (c->watch >= 0 && inotify_add_watch(c->watch, dir, IN_DELETE | IN_DELETE_SELF | IN_ONLYDIR) < 0)
+		fd_close(&c->watch);
+	return 0;
+}
+
+/* Each mount and path costs up to three fds, here or in the child. */
+#define FDS_PER_ENTRY 3
+#define FDS_NO_QUESTION 256
+
+static int raise_nofile(struct build *b)
+{
+	const struct plan *p = b->i->plan;
+	size_t need = (p->n_mounts + p->n_masked + p->n_readonly) * FDS_PER_ENTRY;
+	struct rlimit now;
+
+	if (need < FDS_NO_QUESTION)
+		return 0;
+	if (getrlimit(RLIMIT_NOFILE, &now) < 0)
+		return ERR(-errno, "cannot read the limit of open files");
+	b->child.p.nofile = now;
+	b->child.p.restore_nofile = true;
+	now.rlim_cur = now.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &now) < 0)
+		return ERR(-errno, "cannot raise the limit of open files");
+	return 0;
+}
+
+static bool needs_procfs(const struct plan *p)
+{
+	return p->n_sysctl > 0 || (p->has_process && (p->process.apparmor != NULL || p->process.selinux != NULL));
+}
+
+static int prepare(struct build *b, const struct launch *l)
+{
+	const struct plan *p = b->i->plan;
+	int r = open_namespaces(b);
+
+	if (r == 0)
+		r = container_read_ignored(&b->child.p);
+	if (r == 0)
+		r = raise_nofile(b);
+	if (r == 0)
+		r = open_trees(b);
+	if (r == 0)
+		r = share_filter(b);
+	if (r == 0 && needs_procfs(p))
+		r = procfs_open(&b->child.p.proc);
+	if (r == 0)
+		r = make_cgroup(b);
+	if (r == 0 && l->waits_for_start)
+		r = listen_for_start(b);
+	return r;
+}
+
+static int spawn(struct build *b, const struct launch *l)
+{
+	struct instance *i = b->i;
+	struct child_init *c = &b->child;
+	struct process_req process = i->plan->process;
+	int pair[2], r = sync_pair(pair);
+
+	if (r < 0)
+		return r;
+	i->sync = pair[0];
+	c->p.sync = pair[1];
+	c->p.req = &process;
+	c->p.console = l->console;
+	c->plan = i->plan;
+	c->state = &i->c->state;
+	c->ns = &b->ns;
+	r = ns_spawn(&b->ns, i->cgroup, child_init_main, c, &i->pid, &i->pidfd);
+	fd_close(&c->p.sync);
+	if (r < 0)
+		return r;
+	i->c->state.pid = i->pid;
+	i->c->state.pid_seen = clock_boot_ticks();
+	return 0;
+}
+
+static int run_hooks(struct instance *i)
+{
+	const struct plan *p = i->plan;
+	int r;
+
+	i->hooks_began = true;
+	r = hooks_run(HOOK_PRESTART, &p->hooks[HOOK_PRESTART], &i->c->state, STATUS_CREATING, i->pid);
+	if (r == 0)
+		r = hooks_run(HOOK_CREATE_RUNTIME, &p->hooks[HOOK_CREATE_RUNTIME], &i->c->state, STATUS_CREATING, i->pid);
+	if (r == 0 && sync_send(i->sync, SYNC_HOOKS_DONE) < 0)
+		r = ERR_PLAIN(-EPIPE, "the container's first process ended during the hooks");
+	return r;
+}
+
+/* Answers the child until it is ready. */
+static int serve(struct instance *i)
+{
+	const struct plan *p = i->plan;
+	struct sync_msg m;
+	int r;
+
+	for (;;) {
+		r = sync_recv(i->sync, &m);
+		if (r < 0)
+			return r;
+		switch (m.stage) {
+		case SYNC_READY:
+			return 0;
+		case SYNC_NEED_MAPS:
+			r = userns_write_maps(i->pid, &p->userns);
+			if (r == 0)
+				r = sync_send(i->sync, SYNC_MAPS_DONE);
+			break;
+		case SYNC_NEED_HOOKS:
+			r = run_hooks(i);
+			break;
+		default:
+			return ERR_PLAIN(-EPIPE, "the container's first process ended unexpectedly");
+		}
+		if (r < 0)
+			return r;
+	}
+}
+
+int container_create(struct instance *i, const struct launch *l)
+{
+	_cleanup_build_ struct build b = {
+		.i = i,
+		.child = {
+			.p = CHILD_PROCESS_NULL,
+			.rootfs = FD_NONE,
+			.waiting = i->waiting,
+			.listen = FD_NONE,
+			.watch = FD_NONE,
+			.socket_file = FD_NONE,
+		},
+	};
+	int r = container_check_manager(i->plan);
+
+	if (r == 0)
+		r = prepare(&b, l);
+	if (r == 0)
+		r = spawn(&b, l);
+	if (r == 0)
+		r = compile_filter(&b);
+	if (r == 0)
+		r = serve(i);
+	if (r == 0 && i->plan->has_process)
+		r = container_set_from_outside(&i->plan->process, i->pid, plan_has_ns(i->plan, CLONE_NEWUSER));
+	return r;
+}

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* exec of the container back end: by a stage process, see child.h. */
+#include "runtime/backend.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/pidfd.h>
+
+#include "namespaces/procfs.h"
+#include "runtime/base/err.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/proc.h"
+#include "runtime/base/sync.h"
+#include "runtime/child.h"
+#include "runtime/container_parts.h"
+
+/* The stage process (see child.h), in the container's cgroup. */
+static int exec_spawn(struct instance *i, struct child_exec *c, const struct exec_launch *l, int *ret_pidfd)
+{
+	_cleanup_close_ int cgroup = FD_NONE;
+	const struct ns_req none = { 0 };
+	pid_t pid;
+	int r = container_open_cgroup(i, l->cgroup, &cgroup);
+
+	if (r < 0)
+		return ERR_CONTEXT(r, "cannot enter the cgroup of container \"%s\"", i->c->id);
+	c->pidfd = i->pidfd;
+	c->ns_flags = i->c->state.ns_flags;
+	c->user_ns = (c->ns_flags & CLONE_NEWUSER) != 0;
+	c->chroot = c->ns_flags & CLONE_NEWNS ? NULL : i->c->state.rootfs;
+	c->keyring = i->c->state.new_keyring ? i->c->id : NULL;
+	return ns_spawn(&none, cgroup, child_exec_stage, c, &pid, ret_pidfd);
+}
+
+/* The stage's word, the pid, and the new process' word, READY, come in any order. */
+static int exec_await(int sync, pid_t *ret_pid)
+{
+	bool ready = false;
+
+	while (*ret_pid == 0 || !ready) {
+		struct sync_msg m;
+		int r = sync_recv(sync, &m);
+
+		if (r < 0)
+			return r;
+		if (m.stage == SYNC_PID && m.err > 0)
+			*ret_pid = m.err;
+		else if (m.stage == SYNC_READY)
+			ready = true;
+		else
+			return ERR_PLAIN(-EPIPE, "the new process ended unexpectedly");
+	}
+	return 0;
+}
+
+static int exec_serve(struct instance *i, const struct process_req *p, int sync, pid_t *ret_pid, int *ret_pidfd)
+{
+	int r = exec_await(sync, ret_pid);
+
+	/* It is our own child and not reaped, so the number is still its own. */
+	if (*ret_pid > 0) {
+		*ret_pidfd = pidfd_open(*ret_pid, 0);
+		if (*ret_pidfd < 0 && r == 0)
+			r = ERR(-errno, "cannot open the new process");
+	}
+	if (r == 0)
+		r = container_set_from_outside(p, *ret_pid, (i->c->state.ns_flags & CLONE_NEWUSER) != 0);
+	if (r == 0 && sync_send(sync, SYNC_START) < 0)
+		r = ERR_PLAIN(-EPIPE, "the new process ended unexpectedly");
+	return r;
+}
+
+/* stage: its pidfd. The new process ends by itself when our end of the socket closes; no zombie is left to the caller. */
+static int exec_run(struct instance *i, const struct exec_launch *l, struct child_exec *c, int *sync, pid_t *ret_pid,
+		    int *ret_pidfd)
+{
+	_cleanup_close_ int stage = FD_NONE;
+	int status, r = exec_spawn(i, c, l, &stage);
+
+	fd_close(&c->p.sync);
+	if (r < 0)
+		return r;
+	r = exec_serve(i, c->p.req, *sync, ret_pid, ret_pidfd);
+	if (r < 0)
+		fd_close(sync);
+	(void)proc_wait(stage, -1, &status);
+	if (r < 0 && *ret_pidfd >= 0) {
+		(void)proc_send_signal(*ret_pidfd, SIGKILL);
+		(void)proc_wait(*ret_pidfd, -1, &status);
+		fd_close(ret_pidfd);
+	}
+	return r;
+}
+
+static int read_filter(struct instance *i, struct seccomp_program *prog, struct child_exec *c)
+{
+	int r = seccomp_program_read(i->c->dir, STATE_SECCOMP, prog);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return ERR(r, "cannot read the seccomp filter of container \"%s\"", i->c->id);
+	c->p.seccomp = prog;
+	return 0;
+}
+
+int container_exec(struct instance *i, const struct exec_launch *l, pid_t *ret_pid, int *ret_pidfd, int *ret_sync)
+{
+	struct process_req process = *l->process;
+	struct seccomp_program filter = { 0 };
+	struct child_exec c = {
+		.p = CHILD_PROCESS_NULL,
+	};
+	int pair[2] = { FD_NONE, FD_NONE }, r = container_use_pidfd(i);
+
+	c.p.req = &process;
+	c.p.console = l->console;
+	*ret_pid = 0;
+	*ret_pidfd = FD_NONE;
+	if (r == 0)
+		r = container_read_ignored(&c.p);
+	if (r == 0)
+		r = read_filter(i, &filter, &c);
+	if (r == 0 && (process.apparmor != NULL || process.selinux != NULL))
+		r = procfs_open(&c.p.proc);
+	if (r == 0)
+		r = sync_pair(pair);
+	c.p.sync = pair[1];
+	if (r == 0)
+		r = exec_run(i, l, &c, &pair[0], ret_pid, ret_pidfd);
+	*ret_sync = r == 0 ? take_fd(&pair[0]) : FD_NONE;
+	fd_close(&pair[0]);
+	fd_close(&c.p.sync);
+	fd_close(&c.p.proc);
+	seccomp_program_deinit(&filter);
+	return r;
+}

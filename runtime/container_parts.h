@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the container back end share. Private to them. */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "runtime/backend.h"
+
+struct child_process;
+struct sockaddr_un;
+
+/* Refuses a cgroup manager that is not built. */
+int container_check_manager(const struct plan *p);
+/* i->host: where cgroup2 is mounted; asked once. */
+int container_use_host(struct instance *i);
+/* The container's cgroup, or a sub-cgroup of it; *ret_fd is FD_NONE when it has none. */
+int container_open_cgroup(struct instance *i, const char *sub, int *ret_fd);
+/* i->pidfd: the container's first process; -ESRCH with the words engines look for. */
+int container_use_pidfd(struct instance *i);
+/* Which signals our caller ignores, for the child to reset. */
+int container_read_ignored(struct child_process *c);
+/* What has to be set from outside: the child may lack the right in its user namespace. */
+int container_set_from_outside(const struct process_req *p, pid_t pid, bool user_ns);
+/* STATE_SOCKET below the state directory's fd. */
+void container_socket_address(int dir, struct sockaddr_un *a);
+
+/* Of struct backend_ops. */
+int container_create(struct instance *i, const struct launch *l);
+int container_exec(struct instance *i, const struct exec_launch *l, pid_t *ret_pid, int *ret_pidfd, int *ret_sync);
