@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -144,13 +145,17 @@ int proc_ignored_signals(uint64_t *ret_mask)
 
 void proc_default_signals(uint64_t mask)
 {
-	const struct sigaction action = { .sa_handler = SIG_DFL };
+	/* The kernel's struct sigaction: all zero is SIG_DFL, no flags, no mask. */
+	const unsigned long action[4] = { 0 };
 	sigset_t none;
 
-	/* SIGKILL and SIGSTOP refuse, and are at their default anyway. */
+	/*
+	 * The system call, because the library's sigaction(3) refuses the two that it keeps for its threads (32, 33),
+	 * and a caller may ignore those as well. SIGKILL and SIGSTOP refuse, and are at their default anyway.
+	 */
 	for (int sig = 1; sig < NSIG; sig++)
 		if (mask & ((uint64_t)1 << (sig - 1)))
-			(void)sigaction(sig, &action, NULL);
+			(void)syscall(SYS_rt_sigaction, sig, action, NULL, sizeof(uint64_t));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
