@@ -49,7 +49,7 @@ static char *passwd_home(uid_t uid)
 	struct stat st;
 	char *save = NULL;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || fd_read_all(fd, PASSWD_MAX, &text, NULL) < 0)
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || fd_read_regular(fd, (size_t)st.st_size, PASSWD_MAX, &text, NULL) < 0)
 		return NULL;
 	for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
 		_cleanup_free_ char *copy = strdup(line);

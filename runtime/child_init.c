@@ -233,8 +233,8 @@ static int set_sysctls(const struct child_init *c)
 }
 
 /*
- * While building, a hook of ours or a mount of a dead network share may take for ever; the end of
- * the creator ends us all the same. (After the change of ids, which would reset it.)
+ * While building, a createContainer hook may take for ever; the end of the creator ends us all the
+ * same. (After the change of ids, which would reset it.)
  */
 static int die_with_creator(bool on)
 {
@@ -244,11 +244,12 @@ static int die_with_creator(bool on)
 static int build(struct child_init *c)
 {
 	const struct plan *p = c->plan;
+	bool hooks = p->hooks[HOOK_CREATE_CONTAINER].n > 0;
 	int r;
 
 	umask(0);
 	r = enter_namespaces(c);
-	if (r == 0)
+	if (r == 0 && hooks)
 		r = die_with_creator(true);
 	if (r == 0 && p->new_keyring)
 		r = process_session_keyring(p->id);
@@ -265,7 +266,7 @@ static int build(struct child_init *c)
 	if (r == 0 && p->has_process)
 		r = child_prepare(&c->p);
 	/* From READY on its end of the socket tells; and it may go after COMMIT. */
-	return r < 0 ? r : die_with_creator(false);
+	return r < 0 || !hooks ? r : die_with_creator(false);
 }
 
 /* ---- waiting for start ---- */

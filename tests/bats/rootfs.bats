@@ -118,8 +118,8 @@ mount_line() {
 	run -0 in_mount_ns 'mount -t tmpfs t /mnt; cp -a "$BUNDLE/rootfs" /mnt/r; jq ".root.path = \"/mnt/r\"" "$BUNDLE/config.json" >"$BUNDLE/c"; nacre run -f "$BUNDLE/c" "$ID"'
 	run -0 in_mount_ns 'mount --bind "$BUNDLE/rootfs" "$BUNDLE/rootfs"; mount --make-shared "$BUNDLE/rootfs"; nacre run "$ID"'
 	grep -qw overlay /proc/filesystems || return 0
-	mkdir "$T/up" "$T/work"
-	run -0 in_mount_ns 'mount -t overlay -o lowerdir="$BUNDLE/rootfs",upperdir="$T/up",workdir="$T/work" o "$BUNDLE/rootfs"; nacre run "$ID"'
+	mkdir "$T/up" "$T/wd"
+	run -0 in_mount_ns 'mount -t overlay -o lowerdir="$BUNDLE/rootfs",upperdir="$T/up",workdir="$T/wd" o "$BUNDLE/rootfs"; nacre run "$ID"'
 }
 
 @test "a mount below the rootfs comes along" {

@@ -128,11 +128,48 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+static int is_same(const struct termios *a, const struct termios *b)
+{
+	return a->c_iflag == b->c_iflag && a->c_oflag == b->c_oflag && a->c_lflag == b->c_lflag &&
+	       a->c_cflag == b->c_cflag && memcmp(a->c_cc, b->c_cc, sizeof(a->c_cc)) == 0;
+}
+
+/* Does the steps from *at on, as far as they can be done now. A dropped terminal has no other holder than us. */
+static void advance(char **steps, int n, int *at, int *master, int *slave)
+{
+	while (*at < n && step(steps[*at], master))
+		++*at;
+	if (*master < 0 && *slave >= 0) {
+		close(*slave);
+		*slave = -1;
+	}
+}
+
+/* 0 when the command has ended, -1 when the time is over. */
+static int watch(char **steps, int n, int *at, int *master, int *slave, int pidfd, double limit)
+{
+	double begin = now();
+
+	while (now() - begin < limit) {
+		struct pollfd p[2] = { { .fd = pidfd, .events = POLLIN }, { .fd = -1, .events = POLLIN } };
+
+		advance(steps, n, at, master, slave);
+		p[1].fd = *master;
+		if (poll(p, 2, 200) < 0 && errno != EINTR)
+			die("poll");
+		if (p[1].revents & POLLIN)
+			(void)take(*master);
+		if (p[0].revents != 0)
+			return 0;
+	}
+	return -1;
+}
+
 int main(int argc, char **argv)
 {
-	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave, at = 1, first, end, status, settings = 0, pidfd;
-	double limit = 30, begin = now();
+	int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC), slave, at = 1, end, status, settings = 0, pidfd;
 	struct termios before, after;
+	double limit = 30;
 	pid_t pid;
 
 	for (end = 1; end < argc && strcmp(argv[end], "--") != 0; end++) {
@@ -141,8 +178,7 @@ int main(int argc, char **argv)
 		else if (strcmp(argv[end], "settings") == 0)
 			settings = 1;
 	}
-	first = end + 1;
-	if (first >= argc || master < 0 || grantpt(master) < 0 || unlockpt(master) < 0)
+	if (end + 1 >= argc || master < 0 || grantpt(master) < 0 || unlockpt(master) < 0)
 		die("pty-run");
 	slave = open(ptsname(master), O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (slave < 0 || tcgetattr(slave, &before) < 0)
@@ -151,43 +187,23 @@ int main(int argc, char **argv)
 		set_size(master, argv[at] + 5);
 	pid = fork();
 	if (pid == 0)
-		start(argv + first, slave);
+		start(argv + end + 1, slave);
 	pidfd = pidfd_open(pid, 0);
 	if (pid < 0 || pidfd < 0)
 		die("fork");
-	for (;;) {
-		struct pollfd p[2] = { { .fd = pidfd, .events = POLLIN }, { .fd = master, .events = POLLIN } };
-
-		while (at < end && step(argv[at], &master))
-			at++;
-		/* Only our own slave end must not keep a dropped terminal alive. */
-		if (master < 0 && slave >= 0) {
-			close(slave);
-			slave = -1;
-		}
-		if (poll(p, 2, 200) < 0 && errno != EINTR)
-			die("poll");
-		if (p[1].revents & POLLIN)
-			(void)take(master);
-		if (p[0].revents != 0)
-			break;
-		if (now() - begin > limit) {
-			kill(pid, SIGKILL);
-			fprintf(stderr, "pty-run: took longer than %g s%s%s\n", limit, at < end ? " at " : "", at < end ? argv[at] : "");
-			return 124;
-		}
+	if (watch(argv, end, &at, &master, &slave, pidfd, limit) < 0) {
+		kill(pid, SIGKILL);
+		fprintf(stderr, "pty-run: took longer than %g s, before: %s\n", limit, at < end ? argv[at] : "the end");
+		return 124;
 	}
 	if (master >= 0) {
 		fcntl(master, F_SETFL, O_NONBLOCK | O_RDWR);
 		while (take(master))
 			;
 	}
-	while (at < end && step(argv[at], &master))
-		at++;
+	advance(argv, end, &at, &master, &slave);
 	if (settings && slave >= 0 && tcgetattr(slave, &after) == 0)
-		fprintf(stderr, "settings %s\n",
-			before.c_iflag == after.c_iflag && before.c_oflag == after.c_oflag && before.c_lflag == after.c_lflag &&
-			before.c_cflag == after.c_cflag && memcmp(before.c_cc, after.c_cc, sizeof(before.c_cc)) == 0 ? "kept" : "changed");
+		fprintf(stderr, "settings %s\n", is_same(&before, &after) ? "kept" : "changed");
 	if (waitpid(pid, &status, 0) < 0)
 		die("waitpid");
 	if (at < end) {

@@ -1,0 +1,16 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# What `run` costs, in the unit that is the same on every machine. Times are tests/bench's business.
+
+load helpers
+
+@test "run of a static program in six new namespaces: under 300 system calls in all processes" {
+	requires strace
+	[ -z "${NACRE_TEST_HOST-}" ] || skip "the kernel of the test host has more files that the default masks hide"
+	! grep -qa __asan_init "${NACRE_BIN%-checked}" || skip "the sanitizers' own calls would be counted"
+	args /bin/nothing
+	nacre run "$ID"	# makes the state directory and the mount points
+	strace -f -c -o "$T/calls" "$NACRE_BIN" --root "$ROOT" run "$ID"
+	echo "# system calls: $(tail -n 1 "$T/calls")"
+	[ "$(awk 'END { print $4 }' "$T/calls")" -lt 300 ]
+}
