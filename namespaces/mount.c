@@ -422,6 +422,14 @@ static int cgroup_apply(const struct mount_context *c, const struct mount_req *m
 	v2.fstype = "cgroup2";
 	if (!c->cgroup_ns && c->cgroup_dir != NULL)
 		return bind_instead(c, &v2, c->cgroup_dir);
+	/*
+	 * Neither a cgroup nor a namespace of its own: a new mount would reset the host's cgroup2 options (nsdelegate…),
+	 * so the host's is shown, read-only.
+	 */
+	if (!c->cgroup_ns) {
+		v2.attr_set |= MOUNT_ATTR_RDONLY;
+		return bind_instead(c, &v2, "/sys/fs/cgroup");
+	}
 	return fs_mount_at(c, &v2);
 }
 

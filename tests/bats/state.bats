@@ -134,3 +134,14 @@ field() { nacre state "$ID" | jq -r "$1"; }
 		find "$(cgroup_mount)" -maxdepth 3 -depth -type d -name "*$ID*" -exec rmdir {} + 2>/dev/null || true
 	done
 }
+
+@test "running as soon as run --detach has returned" {
+	requires cgroup
+	args sleep 1000
+	# pause refuses what is created. Without timeout(1) and jq between, so that it comes at once.
+	timeout 100 bash -ec 'for i in {1..40}; do
+			"$0" --root "$1" run -d "$2" </dev/null
+			"$0" --root "$1" pause "$2"
+			"$0" --root "$1" delete --force "$2"
+		done' "$NACRE_BIN" "$ROOT" "$ID"
+}
