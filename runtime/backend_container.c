@@ -123,6 +123,12 @@ static int container_start(struct instance *i)
 	if (r == 0)
 		r = wait_executed(i->sync);
 	fd_close(&i->sync);
+	/*
+	 * execve closes the socket and drops the lock in no fixed order: without the file nobody can find the
+	 * container still "created" once we have returned.
+	 */
+	if (r == 0)
+		unlinkat(i->c->dir, STATE_WAITING, 0);
 	if (r == 0 && i->plan == NULL)	/* start, not run: there is a socket */
 		unlinkat(i->c->dir, STATE_SOCKET, 0);
 	return r;

@@ -209,7 +209,6 @@ int container_remove(struct container *c)
 
 	/* What nearly always is all. */
 	(void)unlinkat(c->dir, STATE_CONFIG, 0);
-	(void)unlinkat(c->dir, STATE_WAITING, 0);
 	(void)unlinkat(c->dir, STATE_FILE, 0);
 	if (unlinkat(c->root_dir, c->id, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return 0;
