@@ -6,7 +6,7 @@
  * fds: what is called in the child for each of many mounts or paths leaves some O_PATH
  * fds open. The child executes another program soon and marks all close-on-exec by one
  * close_range(2) before; for a container with many entries the caller raises the soft
- * RLIMIT_NOFILE first and restores it before that program (see backend_container.c).
+ * RLIMIT_NOFILE first and restores it before that program (see container_create.c).
  */
 #pragma once
 
