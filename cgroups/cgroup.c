@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cgroups/controllers.h"
 #include "cgroups/events.h"
 #include "cgroups/path.h"
 #include "cgroups/tree.h"
@@ -135,10 +136,6 @@ static int descend(int dirfd, const char *name, bool last, int *ret_fd, bool *re
 	if (r < 0 && r != -EEXIST)
 		return r;
 	*ret_made = r == 0;
-	/*
-	 * Limits, when they come: a controller is enabled for the new directory in
-	 * dirfd's cgroup.subtree_control, which an O_PATH fd is good enough for.
-	 */
 	return cgroup_open_child(dirfd, name, last ? O_RDONLY : O_PATH, ret_fd);
 }
 
@@ -150,13 +147,17 @@ static int create_once(int mount_fd, const char *path, int *ret_fd, size_t *ret_
 	bool any_made = false;
 	int at = mount_fd;
 	size_t existed = 0;
+	unsigned int controllers;
 
 	*ret_created_from = strlen(path);
+	/* All that there are, limits or not: without their files nobody could tell what the container uses. */
+	(void)cgroup_controllers_read(mount_fd, "cgroup.controllers", &controllers);
 	while (cgroup_part_next(path, &part)) {
 		char name[NAME_MAX + 1];
 		bool made;
 		int next, r;
 
+		cgroup_controllers_hand_down(at, &controllers);
 		cgroup_part_name(path, &part, name);
 		r = descend(at, name, cgroup_part_is_last(path, &part), &next, &made);
 		if (made && !any_made)

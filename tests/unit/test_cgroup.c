@@ -477,8 +477,9 @@ TEST(kill_reaches_sub_cgroups_and_frozen)
 	if (!setup(&f, "") || !setup(&below, "/b/c"))
 		return;
 	CHECK_INT(cgroup_create(&f.host, f.path, &top, &from), 0);
-	CHECK_INT(cgroup_create(&f.host, below.path, &fd, &from), 0);
+	/* First: a cgroup that hands controllers down takes no processes. */
 	a = spawn_in(top);
+	CHECK_INT(cgroup_create(&f.host, below.path, &fd, &from), 0);
 	b = spawn_in(fd);
 	CHECK_INT(cgroup_wait_empty(top, 0), -ETIMEDOUT);
 	CHECK_INT(cgroup_freeze(top, true, WAIT_MS), 0);
@@ -501,8 +502,10 @@ TEST(signal_all_reaches_everybody)
 	if (!setup(&f, "") || !setup(&below, "/b/c"))
 		return;
 	CHECK_INT(cgroup_create(&f.host, f.path, &top, &from), 0);
+	/* First: a cgroup that hands controllers down takes no processes. */
+	pids[0] = spawn_in(top);
 	CHECK_INT(cgroup_create(&f.host, below.path, &fd, &from), 0);
-	for (size_t i = 0; i < MANY; i++)
+	for (size_t i = 1; i < MANY; i++)
 		pids[i] = spawn_in(i % 2 == 0 ? top : fd);
 	CHECK_INT(cgroup_signal_all(top, 0), 0);
 	CHECK_INT(cgroup_signal_all(top, SIGUSR1), 0);
