@@ -150,8 +150,8 @@ static int create_once(int mount_fd, const char *path, int *ret_fd, size_t *ret_
 	unsigned int controllers;
 
 	*ret_created_from = strlen(path);
-	/* All that there are, limits or not: without their files nobody could tell what the container uses. */
 	(void)cgroup_controllers_read(mount_fd, "cgroup.controllers", &controllers);
+	controllers &= CGROUP_CONTROLLERS_USUAL;
 	while (cgroup_part_next(path, &part)) {
 		char name[NAME_MAX + 1];
 		bool made;

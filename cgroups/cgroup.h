@@ -29,7 +29,7 @@ int cgroup_host_probe(struct cgroup_host *ret_host);
 /*
  * Creates the cgroup `path` (absolute below the mount, no "..", checked) with the
  * ancestors that are missing, and opens it (O_DIRECTORY|O_CLOEXEC, usable for
- * CLONE_INTO_CGROUP). On the way down every controller that there is is handed down, as far as that is allowed.
+ * CLONE_INTO_CGROUP). On the way down the usual controllers are handed down, as far as they are there and that is allowed.
  * *ret_created_from: length of the prefix of path that existed
  * before, so that cgroup_remove() takes away what was made and no more.
  * A cgroup that exists and has processes, or is frozen (an ancestor's freezing counts): -EBUSY.

@@ -14,6 +14,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/str.h"
 
+/* The usual ones first: CGROUP_CONTROLLERS_USUAL. */
 static const char *const names[CGROUP_CONTROLLERS] = { "cpu", "cpuset", "io", "memory", "pids", "hugetlb", "rdma", "misc" };
 
 const char *cgroup_controller_name(unsigned int i)
@@ -127,6 +128,11 @@ static int explain_absence(unsigned int controller, const char *file)
 			"%s", hints[a]);
 }
 
+static int no_such_file(const char *file)
+{
+	return ERR_PLAIN(-ENOENT, "cannot set %s: this kernel has no such cgroup file", file);
+}
+
 /* The cgroup path[0, len) has the controller and does not hand it down. */
 static int explain_refusal(const char *path, size_t len, unsigned int controller, const char *file, int why)
 {
@@ -140,17 +146,18 @@ static int explain_refusal(const char *path, size_t len, unsigned int controller
 		   names[controller]);
 }
 
-int cgroup_explain_missing(const struct cgroup_host *host, const char *path, const char *file)
+int cgroup_controller_demand(const struct cgroup_host *host, const char *path, const char *file)
 {
 	_cleanup_close_ int dir = FD_NONE;
 	struct cgroup_part part = { 0, 0 };
 	unsigned int controller, set;
+	bool changed = false;
 	int r = cgroup_open_mount(host, &dir);
 
 	if (r < 0)
 		return r;
 	if (!find(file, strcspn(file, "."), &controller))
-		return ERR_PLAIN(-ENOENT, "cannot set %s: this kernel has no such cgroup file", file);
+		return no_such_file(file);
 	if (cgroup_controllers_read(dir, "cgroup.controllers", &set) < 0 || !(set & 1U << controller))
 		return explain_absence(controller, file);
 	for (size_t len = 0; cgroup_part_next(path, &part); len = part.end) {
@@ -158,8 +165,10 @@ int cgroup_explain_missing(const struct cgroup_host *host, const char *path, con
 		int next;
 
 		r = cgroup_controllers_read(dir, "cgroup.subtree_control", &set);
-		if (r == 0 && !(set & 1U << controller))
+		if (r == 0 && !(set & 1U << controller)) {
 			r = enable(dir, 1U << controller);
+			changed = true;
+		}
 		if (r < 0)
 			return explain_refusal(path, len, controller, file, r);
 		cgroup_part_name(path, &part, name);
@@ -169,5 +178,5 @@ int cgroup_explain_missing(const struct cgroup_host *host, const char *path, con
 		fd_close(&dir);
 		dir = next;
 	}
-	return ERR_PLAIN(-ENOENT, "cannot set %s: this kernel has no such cgroup file", file);
+	return changed ? 0 : no_such_file(file);
 }

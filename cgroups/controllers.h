@@ -16,16 +16,22 @@ const char *cgroup_controller_name(unsigned int i);
 int cgroup_controllers_read(int dirfd, const char *file, unsigned int *ret_set);
 
 /*
+ * What every container gets if it is there, so that its use can be told (engines read the files). The others
+ * cost memory in each cgroup and are handed down when a limit asks for them.
+ */
+#define CGROUP_CONTROLLERS_USUAL 0x1FU
+
+/*
  * Makes as many of *set as it can available to dirfd's sub-cgroups, and takes the others out of *set. No
- * error: somebody who needs one of those finds it missing, and asks cgroup_explain_missing().
+ * error: somebody who needs one of those finds it missing, and asks cgroup_controller_demand().
  */
 void cgroup_controllers_hand_down(int dirfd, unsigned int *set);
 
 /*
- * The cgroup `path` has not got `file`: says why in a text and a hint (the controller is missing, and where it got lost; or
- * the kernel does not know the file). A negative errno.
+ * The cgroup `path` has not got `file`: has its controller handed down all the way. Where that fails, a
+ * text and a hint say what the controller is and where and why it got lost. -ENOENT: the kernel does not know the file.
  */
-int cgroup_explain_missing(const struct cgroup_host *host, const char *path, const char *file);
+int cgroup_controller_demand(const struct cgroup_host *host, const char *path, const char *file);
 
 /* The kernel's word on a controller that the root of the cgroup2 tree does not have. */
 enum cgroup_absence {

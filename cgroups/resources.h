@@ -104,7 +104,7 @@ uint64_t cgroup_weight_from_shares(uint64_t shares);
 
 /*
  * Writes them into the cgroup `path`, open as cgroup_fd, that nobody uses yet. An error names the file, the
- * value and what is behind it (cgroup_explain_missing() in controllers.h).
+ * value and what is behind it. A controller that is missing is handed down (controllers.h).
  */
 int cgroup_settings_write(const struct cgroup_host *host, const char *path, int cgroup_fd, const struct cgroup_setting *s,
 			  size_t n);

@@ -18,21 +18,29 @@
 /* A cgroup file that is a list of devices has a line for each. */
 #define FILE_MAX_BYTES ((size_t)1024 * 1024)
 
-/* The file that is there, and its value. No text. */
-static int write_setting(int cgroup_fd, const struct cgroup_setting *s)
+static int write_either(int cgroup_fd, const struct cgroup_setting *s)
 {
 	/* An empty write(2) never reaches the file: a list is emptied by a line end. */
 	int r = file_write_value(cgroup_fd, s->file, s->value[0] == '\0' ? "\n" : s->value);
 
-	if (r == -ENOENT && s->or_file != NULL)
-		r = file_write_value(cgroup_fd, s->or_file, s->or_value);
-	return r == -ENOENT && s->optional ? 0 : r;
+	return r == -ENOENT && s->or_file != NULL ? file_write_value(cgroup_fd, s->or_file, s->or_value) : r;
 }
 
-static int explain_write(const struct cgroup_host *host, const char *path, const struct cgroup_setting *s, int r)
+/* again: whether -EINVAL, without a text, is wanted as it is. */
+static int write_setting(const struct cgroup_host *host, const char *path, int cgroup_fd, const struct cgroup_setting *s, bool again)
 {
-	if (r == -ENOENT)
-		return cgroup_explain_missing(host, path, s->or_file != NULL ? s->or_file : s->file);
+	int r = write_either(cgroup_fd, s);
+
+	if (r == -ENOENT && s->optional)
+		return 0;
+	if (r == -ENOENT) {
+		r = cgroup_controller_demand(host, path, s->or_file != NULL ? s->or_file : s->file);
+		if (r < 0)
+			return r;
+		r = write_either(cgroup_fd, s);
+	}
+	if (r == 0 || (r == -EINVAL && again))
+		return r;
 	if (r == -EINVAL || r == -ERANGE)
 		return ERR_PLAIN(r, "cannot set %s to \"%s\": the kernel does not accept the value", s->file, s->value);
 	return ERR(r, "cannot set %s to \"%s\"", s->file, s->value);
@@ -137,24 +145,19 @@ void cgroup_update_end(int cgroup_fd, struct cgroup_undo *u, bool back)
 static int write_all(const struct cgroup_host *host, const char *path, int cgroup_fd, const struct cgroup_setting *s, size_t n,
 		     struct cgroup_undo *undo)
 {
-	int r = 0;
+	int r;
 
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		if (undo != NULL)
-			r = remember(undo, cgroup_fd, &s[i]);
-		if (r < 0)
+	for (size_t i = 0; i < n; i++) {
+		r = undo != NULL ? remember(undo, cgroup_fd, &s[i]) : 0;
+		if (r == 0)
+			r = write_setting(host, path, cgroup_fd, &s[i], s[i].again);
+		if (r < 0 && !(r == -EINVAL && s[i].again))
 			return r;
-		r = write_setting(cgroup_fd, &s[i]);
-		if (r == -EINVAL && s[i].again)
-			r = 0;
-		if (r < 0)
-			return explain_write(host, path, &s[i], r);
 	}
 	for (size_t i = 0; i < n; i++) {
-		if (s[i].again)
-			r = write_setting(cgroup_fd, &s[i]);
+		r = s[i].again ? write_setting(host, path, cgroup_fd, &s[i], false) : 0;
 		if (r < 0)
-			return explain_write(host, path, &s[i], r);
+			return r;
 	}
 	return 0;
 }
