@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cgroups/cgroup.h"
 #include "cgroups/path.h"
@@ -50,11 +51,25 @@ int cgroup_controllers_read(int dirfd, const char *file, unsigned int *ret_set)
 	return r;
 }
 
+/*
+ * Other than the root, a cgroup has either processes or sub-cgroups with controllers. The kernel refuses that for memory
+ * or io; for cpu or pids alone it would make the cgroup threaded, and those below it unfit for a container.
+ */
+static bool has_processes(int dirfd)
+{
+	char text[64];
+
+	return faccessat(dirfd, "cgroup.type", F_OK, 0) == 0 &&
+	       (cgroup_read_value(dirfd, "cgroup.procs", text, sizeof(text)) < 0 || text[0] != '\0');
+}
+
 static int enable(int dirfd, unsigned int set)
 {
 	char text[128] = "";
 	size_t len = 0;
 
+	if (has_processes(dirfd))
+		return -EBUSY;
 	for (unsigned int i = 0; i < CGROUP_CONTROLLERS; i++)
 		if (set & 1U << i)
 			len += (size_t)snprintf(text + len, sizeof(text) - len, "%s+%s", len > 0 ? " " : "", names[i]);
@@ -64,12 +79,16 @@ static int enable(int dirfd, unsigned int set)
 void cgroup_controllers_hand_down(int dirfd, unsigned int *set)
 {
 	unsigned int has, missing;
+	int r;
 
 	if (*set == 0)
 		return;
 	missing = cgroup_controllers_read(dirfd, "cgroup.subtree_control", &has) < 0 ? *set : *set & ~has;
 	/* All in one write, which takes the kernel's lock once; it fails as a whole if one of them does. */
-	if (missing == 0 || enable(dirfd, missing) == 0)
+	r = missing == 0 ? 0 : enable(dirfd, missing);
+	if (r == -EBUSY)
+		*set &= ~missing;
+	if (r == 0 || r == -EBUSY)
 		return;
 	for (unsigned int i = 0; i < CGROUP_CONTROLLERS; i++)
 		if ((missing & 1U << i) && enable(dirfd, 1U << i) < 0)

@@ -149,6 +149,64 @@ struct spec_device_rule {
 	bool read, write, mknod;
 };
 
+struct spec_device_weight {
+	uint32_t major, minor;
+	uint16_t weight, leaf_weight;	/* 0: absent */
+};
+
+struct spec_device_rate {
+	uint32_t major, minor;
+	uint64_t rate;
+};
+
+struct spec_rates {
+	const struct spec_device_rate *v;
+	size_t n;
+};
+
+struct spec_hugepage_limit {
+	const char *page_size;
+	uint64_t limit;
+};
+
+struct spec_rdma {
+	const char *device;
+	bool has_hca_handles, has_hca_objects;
+	uint32_t hca_handles, hca_objects;
+};
+
+/*
+ * linux.resources. Where 0 stands for "absent", it is what engines write for "none", too. Memory is in
+ * bytes, -1 no limit; times are in microseconds.
+ */
+struct spec_resources {
+	bool has_devices;
+	const struct spec_device_rule *device_rules;
+	size_t n_device_rules;
+	int64_t memory_limit, memory_reservation, memory_swap;	/* 0: absent */
+	bool memory_check_before_update;
+	uint64_t cpu_shares, cpu_period;	/* 0: absent */
+	int64_t cpu_quota;			/* 0: absent; negative: none */
+	bool has_cpu_burst, has_cpu_idle;
+	uint64_t cpu_burst;
+	int64_t cpu_idle;			/* 0 or 1 */
+	const char *cpus, *mems;		/* NULL if absent */
+	bool has_pids;
+	int64_t pids_limit;			/* 0 is a limit; negative: none */
+	uint16_t block_io_weight;		/* 0: absent */
+	const struct spec_device_weight *weight_devices;
+	size_t n_weight_devices;
+	struct spec_rates read_bps, write_bps, read_iops, write_iops;
+	const struct spec_hugepage_limit *hugepage_limits;
+	size_t n_hugepage_limits;
+	const struct spec_rdma *rdma;
+	size_t n_rdma;
+	const struct spec_kv *unified;
+	size_t n_unified;
+	/* The JSON path of the first property that is set and that only cgroup v1 has; NULL: none. */
+	const char *only_v1;
+};
+
 struct spec_seccomp_arg {
 	uint32_t index;		/* 0…5 */
 	uint64_t value, value_two;
@@ -185,13 +243,7 @@ struct spec_linux {
 	const struct spec_device *devices;
 	size_t n_devices;
 	const char *cgroups_path;	/* NULL if absent */
-	/*
-	 * linux.resources: the device rules, and the JSON path of the first other
-	 * limit that is set ("linux.resources.memory.limit"), NULL when there is none.
-	 */
-	const struct spec_device_rule *device_rules;
-	size_t n_device_rules;
-	const char *first_limit;
+	struct spec_resources resources;
 	const struct spec_kv *sysctl;
 	size_t n_sysctl;
 	struct spec_seccomp seccomp;
@@ -233,6 +285,12 @@ int spec_parse(const char *name, const char *text, size_t len, struct spec **ret
  * *ret_spec has only arena and process set.
  */
 int spec_parse_process(const char *name, const char *text, size_t len, struct spec **ret_spec);
+
+/*
+ * Parses a resources object alone (update --resources, runtime-spec "linux.resources").
+ * *ret_spec has only arena and linux_.resources set.
+ */
+int spec_parse_resources(const char *name, const char *text, size_t len, struct spec **ret_spec);
 
 void spec_free(struct spec *s);
 void spec_freep(struct spec **s);

@@ -181,6 +181,24 @@ int spec_parse_process(const char *name, const char *text, size_t len, struct sp
 	return 0;
 }
 
+int spec_parse_resources(const char *name, const char *text, size_t len, struct spec **ret_spec)
+{
+	_cleanup_spec_ struct spec *s = NULL;
+	struct spec_reader reader = { .name = name };
+	const struct json *tree;
+	int r = spec_begin(name, text, len, &s, &tree);
+
+	if (r < 0)
+		return r;
+	reader.arena = s->arena;
+	r = spec_read_object(&reader, tree, &spec_shape_resources, &s->linux_.resources);
+	if (r < 0)
+		return r;
+	*ret_spec = s;
+	s = NULL;
+	return 0;
+}
+
 /* Opens a regular file only: a FIFO in its place must not make the runtime wait. */
 static int open_regular(int dirfd, const char *name, size_t *ret_size)
 {

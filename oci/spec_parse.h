@@ -16,7 +16,7 @@
 
 extern const struct shape spec_shape_process;	/* struct spec_process */
 extern const struct shape spec_shape_linux;	/* struct spec_linux */
-extern const struct shape spec_shape_resources;	/* struct spec_linux: its device rules and first_limit */
+extern const struct shape spec_shape_resources;	/* struct spec_resources */
 extern const struct shape spec_shape_seccomp;	/* struct spec_seccomp */
 extern const struct shape spec_shape_id_map;	/* struct spec_id_map */
 

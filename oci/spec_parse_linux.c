@@ -150,7 +150,7 @@ static const struct field linux_fields[] = {
 	{ F_OWN("timeOffsets", read_embedded), .shape = &clocks },
 	{ F_LIST(struct spec_linux, "devices", struct spec_device, devices, n_devices, &device) },
 	{ F_STRING(struct spec_linux, "cgroupsPath", cgroups_path) },
-	{ F_OWN("resources", read_embedded), .shape = &spec_shape_resources },
+	{ F_EMBEDDED(struct spec_linux, "resources", struct spec_resources, resources, &spec_shape_resources) },
 	{ F_MAP(struct spec_linux, "sysctl", sysctl, n_sysctl) },
 	{ F_EMBEDDED(struct spec_linux, "seccomp", struct spec_seccomp, seccomp, &spec_shape_seccomp),
 	  F_HAS(struct spec_linux, seccomp.present) },

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * runtime-spec "linux.resources": the device rules, and whether any other limit
- * is asked for. Limits are checked for their types, but only the first one's
- * JSON path is kept, in document order.
+ * runtime-spec "linux.resources".
  *
- * A limit counts as asked for when it differs from what a fresh cgroup has:
- * engines write "shares": 0, "limit": -1 or "disableOOMKiller": false for "none".
+ * What only cgroup v1 has is read for its type; set to something that asks for anything, its JSON path
+ * is kept in only_v1, for whoever applies the resources to refuse.
  */
 #include "oci/spec_parse.h"
 
@@ -66,7 +64,7 @@ static const struct shape rule_shape = SHAPE(struct spec_device_rule, rule_field
 
 static int read_device_rules(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)
 {
-	struct spec_linux *l = object;
+	struct spec_resources *l = object;
 	struct spec_device_rule *v;
 	size_t n = 0;
 
@@ -92,166 +90,208 @@ static int read_device_rules(const struct spec_reader *r, const struct json *j, 
 	return 0;
 }
 
-/* Limits: each reader gets the struct spec_linux. */
+/* Of cgroup v1 */
 
-static int limit_set(const struct spec_reader *r, const struct json *j, void *object)
+static int set_only_v1(const struct spec_reader *r, const struct json *j, void *object)
 {
-	struct spec_linux *l = object;
+	struct spec_resources *res = object;
 
-	if (l->first_limit == NULL)
-		l->first_limit = json_path(r->arena, j);
-	return 0;
+	if (res->only_v1 == NULL)
+		res->only_v1 = json_path(r->arena, j);
+	return res->only_v1 == NULL ? ERR_NOMEM() : 0;
 }
 
-static int limit_signed(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)
-{
-	int64_t v;
-	int ret = spec_signed(r, j, f->min, INT64_MAX, &v);
-
-	return ret == 0 && v != -1 ? limit_set(r, j, object) : ret;
-}
-
-static int limit_unsigned(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)
+/* Any value asks for something. */
+static int read_v1_number(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)
 {
 	uint64_t v;
 	int ret = spec_unsigned(r, j, 0, f->max, &v);
 
-	return ret == 0 ? limit_set(r, j, object) : ret;
+	return ret == 0 ? set_only_v1(r, j, object) : ret;
 }
 
-static int limit_positive(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)
-{
-	uint64_t v;
-	int ret = spec_unsigned(r, j, 0, f->max, &v);
-
-	return ret == 0 && v != 0 ? limit_set(r, j, object) : ret;
-}
-
-static int limit_quota(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)
+/* 0 and -1 are "none". */
+static int read_v1_limit(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)
 {
 	int64_t v;
-	int ret = spec_signed(r, j, f->min, INT64_MAX, &v);
+	int ret = spec_signed(r, j, -1, f->max > INT64_MAX ? INT64_MAX : (int64_t)f->max, &v);
 
-	return ret == 0 && v > 0 ? limit_set(r, j, object) : ret;
+	return ret == 0 && v > 0 ? set_only_v1(r, j, object) : ret;
 }
 
-static int limit_bool(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)
+/* f->min: the value that asks for what cgroup v2 has not. */
+static int read_v1_bool(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)
 {
-	(void)f;
 	if (j->type != JSON_BOOL)
 		return spec_bad_type(r, j, json_type_name(JSON_BOOL));
-	return j->boolean ? limit_set(r, j, object) : 0;
+	return j->boolean == (f->min != 0) ? set_only_v1(r, j, object) : 0;
 }
 
-static int limit_string(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)
-{
-	(void)f;
-	if (j->type != JSON_STRING)
-		return spec_bad_type(r, j, json_type_name(JSON_STRING));
-	return j->text[0] != '\0' ? limit_set(r, j, object) : 0;
-}
+struct priority {
+	const char *name;
+	uint32_t priority;
+};
 
-static int limit_members(const struct spec_reader *r, const struct json *j, enum json_type type, void *object)
-{
-	for (const struct json *e = j->child; e != NULL; e = e->next) {
-		if (e->type == JSON_NULL && j->type == JSON_OBJECT)
-			continue;
-		if (e->type != type)
-			return spec_bad_type(r, e, json_type_name(type));
-		limit_set(r, e, object);
-	}
-	return 0;
-}
+static const struct field priority_fields[] = {
+	{ F_STRING(struct priority, "name", name), F_REQUIRED },
+	{ F_U32(struct priority, "priority", priority, 0, UINT32_MAX), F_REQUIRED },
+};
 
-/* Arrays of objects. */
-static int limit_list(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)
+static const struct shape priority_shape = SHAPE(struct priority, priority_fields, NULL);
+
+static int read_v1_priorities(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)
 {
 	(void)f;
 	if (j->type != JSON_ARRAY)
 		return spec_bad_type(r, j, json_type_name(JSON_ARRAY));
-	return limit_members(r, j, JSON_OBJECT, object);
+	for (const struct json *e = j->child; e != NULL; e = e->next) {
+		struct priority p = { NULL, 0 };
+		int ret = spec_read_object(r, e, &priority_shape, &p);
+
+		if (ret < 0)
+			return ret;
+	}
+	return j->n > 0 ? set_only_v1(r, j, object) : 0;
 }
+
+/* Limits */
+
+#define R struct spec_resources
 
 /* rdma: an object of objects, by device. */
-static int limit_objects(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)
+static const struct field rdma_fields[] = {
+	{ F_U32(struct spec_rdma, "hcaHandles", hca_handles, 0, UINT32_MAX), F_HAS(struct spec_rdma, has_hca_handles) },
+	{ F_U32(struct spec_rdma, "hcaObjects", hca_objects, 0, UINT32_MAX), F_HAS(struct spec_rdma, has_hca_objects) },
+};
+
+static const struct shape rdma_shape = SHAPE(struct spec_rdma, rdma_fields, NULL);
+
+static int read_rdma(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)
 {
+	struct spec_resources *res = object;
+	struct spec_rdma *v;
+	size_t n = 0;
+
 	(void)f;
 	if (j->type != JSON_OBJECT)
 		return spec_bad_type(r, j, json_type_name(JSON_OBJECT));
-	return limit_members(r, j, JSON_OBJECT, object);
+	v = arena_array(r->arena, j->n, sizeof(*v));
+	if (v == NULL)
+		return ERR_NOMEM();
+	for (const struct json *m = j->child; m != NULL; m = m->next) {
+		int ret;
+
+		if (m->type == JSON_NULL)
+			continue;
+		v[n].device = m->key;
+		ret = spec_read_object(r, m, &rdma_shape, &v[n]);
+		if (ret < 0)
+			return ret;
+		n++;
+	}
+	res->rdma = v;
+	res->n_rdma = n;
+	return 0;
 }
 
-/* unified: an object of strings, by cgroup file. */
-static int limit_strings(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)
+static const struct field weight_fields[] = {
+	{ F_U32(struct spec_device_weight, "major", major, 0, UINT32_MAX), F_REQUIRED },
+	{ F_U32(struct spec_device_weight, "minor", minor, 0, UINT32_MAX), F_REQUIRED },
+	{ F_U16(struct spec_device_weight, "weight", weight) },
+	{ F_U16(struct spec_device_weight, "leafWeight", leaf_weight) },
+};
+
+static const struct shape weight_shape = SHAPE(struct spec_device_weight, weight_fields, NULL);
+
+static int read_weight_devices(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)
 {
-	(void)f;
-	if (j->type != JSON_OBJECT)
-		return spec_bad_type(r, j, json_type_name(JSON_OBJECT));
-	return limit_members(r, j, JSON_STRING, object);
+	struct spec_resources *res = object;
+	int ret = read_list(r, j, f, object);
+
+	for (size_t i = 0; ret == 0 && i < res->n_weight_devices; i++)
+		if (res->weight_devices[i].leaf_weight != 0)
+			return set_only_v1(r, j, object);
+	return ret;
 }
 
-#define LIMIT(name_, read_) { .name = (name_), .read = (read_), .min = INT64_MIN, .max = UINT64_MAX }
-#define LIMIT_MAX(name_, read_, max_) { .name = (name_), .read = (read_), .max = (max_) }
+static const struct field rate_fields[] = {
+	{ F_U32(struct spec_device_rate, "major", major, 0, UINT32_MAX), F_REQUIRED },
+	{ F_U32(struct spec_device_rate, "minor", minor, 0, UINT32_MAX), F_REQUIRED },
+	{ F_U64(struct spec_device_rate, "rate", rate), F_REQUIRED },
+};
+
+static const struct shape rate_shape = SHAPE(struct spec_device_rate, rate_fields, NULL);
+
+static const struct field hugepage_fields[] = {
+	{ F_STRING(struct spec_hugepage_limit, "pageSize", page_size), F_REQUIRED },
+	{ F_U64(struct spec_hugepage_limit, "limit", limit), F_REQUIRED },
+};
+
+static const struct shape hugepage_shape = SHAPE(struct spec_hugepage_limit, hugepage_fields, NULL);
 
 static const struct field memory_fields[] = {
-	LIMIT("limit", limit_signed),
-	LIMIT("reservation", limit_signed),
-	LIMIT("swap", limit_signed),
-	LIMIT("kernel", limit_signed),
-	LIMIT("kernelTCP", limit_signed),
-	LIMIT("swappiness", limit_unsigned),
-	LIMIT("disableOOMKiller", limit_bool),
-	LIMIT("useHierarchy", limit_bool),
-	LIMIT("checkBeforeUpdate", limit_bool),
+	{ F_I64(R, "limit", memory_limit, -1, INT64_MAX) },
+	{ F_I64(R, "reservation", memory_reservation, -1, INT64_MAX) },
+	{ F_I64(R, "swap", memory_swap, -1, INT64_MAX) },
+	{ F_OWN("kernel", read_v1_limit), .max = INT64_MAX },
+	{ F_OWN("kernelTCP", read_v1_limit), .max = INT64_MAX },
+	{ F_OWN("swappiness", read_v1_number), .max = UINT64_MAX },
+	{ F_OWN("disableOOMKiller", read_v1_bool), .min = true },
+	{ F_OWN("useHierarchy", read_v1_bool), .min = false }, /* cgroup v2 always does */
+	{ F_BOOL(R, "checkBeforeUpdate", memory_check_before_update) },
 };
 
 static const struct field cpu_fields[] = {
-	LIMIT("shares", limit_positive),
-	LIMIT("quota", limit_quota),
-	LIMIT("burst", limit_positive),
-	LIMIT("period", limit_positive),
-	LIMIT("realtimeRuntime", limit_quota),
-	LIMIT("realtimePeriod", limit_positive),
-	LIMIT("cpus", limit_string),
-	LIMIT("mems", limit_string),
-	LIMIT("idle", limit_quota),
+	{ F_U64(R, "shares", cpu_shares) },
+	{ F_I64(R, "quota", cpu_quota, INT64_MIN, INT64_MAX) },
+	{ F_U64(R, "burst", cpu_burst), F_HAS(R, has_cpu_burst) },
+	{ F_U64(R, "period", cpu_period) },
+	{ F_OWN("realtimeRuntime", read_v1_limit), .max = INT64_MAX },
+	{ F_OWN("realtimePeriod", read_v1_limit), .max = INT64_MAX },
+	{ F_STRING(R, "cpus", cpus) },
+	{ F_STRING(R, "mems", mems) },
+	{ F_I64(R, "idle", cpu_idle, 0, 1), F_HAS(R, has_cpu_idle) },
 };
 
 static const struct field pids_fields[] = {
-	LIMIT("limit", limit_signed), /* 0 is a limit */
+	{ F_I64(R, "limit", pids_limit, INT64_MIN, INT64_MAX), F_HAS(R, has_pids) },
 };
 
+#define RATES(name_, m) \
+	{ F_LIST(R, name_, struct spec_device_rate, m.v, m.n, &rate_shape) }
+
 static const struct field block_io_fields[] = {
-	LIMIT_MAX("weight", limit_positive, UINT16_MAX),
-	LIMIT_MAX("leafWeight", limit_positive, UINT16_MAX),
-	LIMIT("weightDevice", limit_list),
-	LIMIT("throttleReadBpsDevice", limit_list),
-	LIMIT("throttleWriteBpsDevice", limit_list),
-	LIMIT("throttleReadIOPSDevice", limit_list),
-	LIMIT("throttleWriteIOPSDevice", limit_list),
+	{ F_U16(R, "weight", block_io_weight) },
+	{ F_OWN("leafWeight", read_v1_limit), .max = UINT16_MAX },
+	{ .name = "weightDevice", .read = read_weight_devices, .shape = &weight_shape,
+	  .at = FIELD_AT(R, weight_devices, const struct spec_device_weight *), .aux = FIELD_AT(R, n_weight_devices, size_t) },
+	RATES("throttleReadBpsDevice", read_bps),
+	RATES("throttleWriteBpsDevice", write_bps),
+	RATES("throttleReadIOPSDevice", read_iops),
+	RATES("throttleWriteIOPSDevice", write_iops),
 };
 
 static const struct field network_fields[] = {
-	LIMIT_MAX("classID", limit_positive, UINT32_MAX),
-	LIMIT("priorities", limit_list),
+	{ F_OWN("classID", read_v1_limit), .max = UINT32_MAX },
+	{ F_OWN("priorities", read_v1_priorities) },
 };
 
-static const struct shape memory = SHAPE(struct spec_linux, memory_fields, NULL);
-static const struct shape cpu = SHAPE(struct spec_linux, cpu_fields, NULL);
-static const struct shape pids = SHAPE(struct spec_linux, pids_fields, NULL);
-static const struct shape block_io = SHAPE(struct spec_linux, block_io_fields, NULL);
-static const struct shape network = SHAPE(struct spec_linux, network_fields, NULL);
+static const struct shape memory = SHAPE(R, memory_fields, NULL);
+static const struct shape cpu = SHAPE(R, cpu_fields, NULL);
+static const struct shape pids = SHAPE(R, pids_fields, NULL);
+static const struct shape block_io = SHAPE(R, block_io_fields, NULL);
+static const struct shape network = SHAPE(R, network_fields, NULL);
 
 static const struct field resources_fields[] = {
-	{ F_OWN("devices", read_device_rules) },
+	{ F_OWN("devices", read_device_rules), F_HAS(R, has_devices) },
 	{ F_OWN("memory", read_embedded), .shape = &memory },
 	{ F_OWN("cpu", read_embedded), .shape = &cpu },
 	{ F_OWN("pids", read_embedded), .shape = &pids },
 	{ F_OWN("blockIO", read_embedded), .shape = &block_io },
-	LIMIT("hugepageLimits", limit_list),
+	{ F_LIST(R, "hugepageLimits", struct spec_hugepage_limit, hugepage_limits, n_hugepage_limits, &hugepage_shape) },
 	{ F_OWN("network", read_embedded), .shape = &network },
-	LIMIT("rdma", limit_objects),
-	LIMIT("unified", limit_strings),
+	{ F_OWN("rdma", read_rdma) },
+	{ F_MAP(R, "unified", unified, n_unified) },
 };
 
-const struct shape spec_shape_resources = SHAPE(struct spec_linux, resources_fields, NULL);
+const struct shape spec_shape_resources = SHAPE(R, resources_fields, NULL);

@@ -39,6 +39,13 @@ struct exec_launch {
 	const char *cgroup;		/* sub-cgroup of the container's, NULL: its own */
 };
 
+struct update_req {
+	struct cgroup_resources resources;
+	bool has_devices;
+	const struct cgroup_device_rule *device_rules;
+	size_t n_device_rules;
+};
+
 struct backend_ops {
 	const char *name;
 	/* What this host cannot do of the plan. No side effects; `explain` uses it too. */
@@ -58,6 +65,8 @@ struct backend_ops {
 	int (*signal)(struct instance *i, int sig, bool all);
 	int (*set_paused)(struct instance *i, bool paused);
 	int (*paused)(struct instance *i, bool *ret_paused);
+	/* All of it or nothing. */
+	int (*update)(struct instance *i, const struct update_req *u);
 	/* Processes of the container as the host sees them; malloc'ed. */
 	int (*pids)(struct instance *i, pid_t **ret_pids, size_t *ret_n);
 	/* Kills what runs and removes what was made, half-made included. Idempotent. */

@@ -208,6 +208,21 @@ static int container_paused(struct instance *i, bool *ret_paused)
 	return r < 0 ? r : cgroup_frozen(i->cgroup, ret_paused);
 }
 
+static int container_update(struct instance *i, const struct update_req *u)
+{
+	struct cgroup_undo *undo = NULL;
+	int r = use_cgroup(i);
+
+	if (r == 0)
+		r = container_use_host(i);
+	if (r == 0)
+		r = cgroup_update(&i->host, i->c->state.cgroup_path, i->cgroup, &u->resources, &undo);
+	if (r == 0 && u->has_devices)
+		r = cgroup_devices_apply(i->cgroup, u->device_rules, u->n_device_rules);
+	cgroup_update_end(i->cgroup, undo, r < 0);
+	return r;
+}
+
 static int container_pids(struct instance *i, pid_t **ret_pids, size_t *ret_n)
 {
 	int r;
@@ -305,6 +320,7 @@ const struct backend_ops backend_container = {
 	.signal = container_signal,
 	.set_paused = container_set_paused,
 	.paused = container_paused,
+	.update = container_update,
 	.pids = container_pids,
 	.destroy = container_destroy,
 };

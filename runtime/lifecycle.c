@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* start, kill, pause, delete. See lifecycle.h; create and run are in lifecycle_create.c, exec in lifecycle_exec.c. */
+/* start, kill, pause, update, delete. See lifecycle.h; create and run are in lifecycle_create.c, exec in lifecycle_exec.c. */
 #include "runtime/lifecycle.h"
 
 #include <errno.h>
@@ -9,11 +9,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "oci/spec.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/proc.h"
 #include "runtime/hooks.h"
+#include "runtime/plan_resources.h"
 
 static enum container_status status_now(struct instance *i, pid_t *ret_pid, int *ret_r)
 {
@@ -155,6 +157,33 @@ int lifecycle_set_paused(const char *root, const char *id, bool paused)
 	if (!paused && status != STATUS_PAUSED)
 		return ERR_PLAIN(-EINVAL, "cannot resume container \"%s\": container not paused (%s)", id, status_name(status));
 	return backend_container.set_paused(&i, paused);
+}
+
+static int update_req(struct arena *a, const struct spec_resources *r, struct update_req *ret)
+{
+	int k = plan_resources(a, r, &ret->resources);
+
+	ret->has_devices = r->has_devices;
+	return k < 0 ? k : plan_device_rules(a, r, &ret->device_rules, &ret->n_device_rules);
+}
+
+int lifecycle_update(const char *root, const char *id, const struct spec_resources *res, const char *name)
+{
+	_cleanup_container_ struct container c = CONTAINER_NULL;
+	_cleanup_instance_ struct instance i = INSTANCE_NULL;
+	enum container_status status;
+	struct update_req u;
+	pid_t pid;
+	int r = open_locked(root, id, &c, &i, &status, &pid);
+
+	if (r < 0)
+		return r;
+	if (status == STATUS_STOPPED)
+		return ERR_PLAIN(-ESRCH, "cannot update container \"%s\": container not running (%s)", id, status_name(status));
+	r = update_req(c.arena, res, &u);
+	if (r == 0)
+		r = backend_container.update(&i, &u);
+	return r < 0 ? ERR_CONTEXT(r, "%s", name) : 0;
 }
 
 /* ---- delete ---- */

@@ -14,6 +14,8 @@
 #include "runtime/plan.h"
 #include "runtime/state.h"
 
+struct spec_resources;
+
 struct create_options {
 	const char *root;		/* state directory */
 	const char *id;
@@ -58,6 +60,12 @@ int lifecycle_exec(const struct exec_options *o, int *ret_status);
 int lifecycle_kill(const char *root, const char *id, int sig, bool all);
 int lifecycle_delete(const char *root, const char *id, bool force);
 int lifecycle_set_paused(const char *root, const char *id, bool paused);
+
+/*
+ * update: changes the limits of a container that is not stopped; what r leaves absent stays. name is r's in error
+ * texts ("update"). Nothing is changed when anything fails.
+ */
+int lifecycle_update(const char *root, const char *id, const struct spec_resources *r, const char *name);
 
 /* Opens the container and asks for its status now. */
 int lifecycle_status(const char *root, const char *id, struct container *c, struct instance *i,

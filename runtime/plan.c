@@ -13,8 +13,10 @@
 #include "oci/spec.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
+#include "runtime/base/log.h"
 #include "runtime/base/path_at.h"
 #include "runtime/base/str.h"
+#include "runtime/plan_resources.h"
 #include "runtime/plan_rules.h"
 
 static const char *const hook_names[HOOK_KINDS] = {
@@ -271,45 +273,47 @@ static int copy_kv(struct arena *a, const struct spec_kv *in, size_t n, const st
 	return 0;
 }
 
-/* What every container may use, last so that no rule before takes it away; mknod of anything is harmless. */
-static const struct cgroup_device_rule always_allowed[] = {
-	{ true, 'c', -1, -1, false, false, true }, { true, 'b', -1, -1, false, false, true },
-	{ true, 'c', 1, 3, true, true, true },	   { true, 'c', 1, 5, true, true, true },
-	{ true, 'c', 1, 7, true, true, true },	   { true, 'c', 1, 8, true, true, true },
-	{ true, 'c', 1, 9, true, true, true },	   { true, 'c', 5, 0, true, true, true },
-	{ true, 'c', 5, 2, true, true, true },	   { true, 'c', 136, -1, true, true, true },
-};
+static int build_limits(struct plan *p)
+{
+	const struct spec_resources *in = &p->spec->linux_.resources;
+	int r = plan_resources(p->arena, in, &p->resources);
+
+	if (r < 0)
+		return ERR_CONTEXT(r, "config.json");
+	r = cgroup_settings(p->arena, &p->resources, &p->settings, &p->n_settings);
+	if (r < 0)
+		return ERR_CONTEXT(r, "config.json: linux.resources");
+	return plan_device_rules(p->arena, in, &p->device_rules, &p->n_device_rules);
+}
+
+/* --cgroup-manager=disabled is the caller's word that it goes without. */
+static int warn_no_limits(struct plan *p)
+{
+	struct cgroup_resources r;
+	struct cgroup_setting *v;
+	size_t n = 0;
+	int k = plan_resources(p->arena, &p->spec->linux_.resources, &r);
+
+	if (k == 0)
+		k = cgroup_settings(p->arena, &r, &v, &n);
+	if (k < 0 || n > 0)
+		log_warning("config.json: linux.resources: not applied, since there is no cgroup");
+	err_clear();
+	return 0;
+}
 
 static int build_cgroup(struct plan *p, const struct plan_options *o)
 {
 	const struct spec_linux *l = &p->spec->linux_;
-	struct cgroup_device_rule *rules;
-	size_t n = 0;
 
 	p->cgroup_manager = o->cgroup_manager;
-	if (l->first_limit != NULL)
-		return ERR_HINT(ERR_PLAIN(-ENOTSUP, "config.json: %s: this version of nacre cannot apply it", l->first_limit),
-				"limits come with a later version; without them the container runs");
 	if (o->cgroup_manager == CGROUP_MANAGER_DISABLED)
-		return 0;
+		return warn_no_limits(p);
 	if (l->cgroups_path != NULL && *l->cgroups_path != '\0')
 		p->cgroup_path = l->cgroups_path;
 	else	/* a cgroup's name has at most 255 bytes, as an ID has */
 		p->cgroup_path = arena_printf(p->arena, strlen(o->id) > 255 - strlen("nacre-") ? "/%s" : "/nacre-%s", o->id);
-	rules = arena_array(p->arena, l->n_device_rules + ARRAY_SIZE(always_allowed), sizeof(*rules));
-	if (p->cgroup_path == NULL || rules == NULL)
-		return ERR_NOMEM();
-	for (size_t i = 0; i < l->n_device_rules; i++) {
-		const struct spec_device_rule *in = &l->device_rules[i];
-
-		rules[n++] = (struct cgroup_device_rule){ in->allow, in->type, in->major, in->minor,
-							  in->read, in->write, in->mknod };
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(always_allowed); i++)
-		rules[n++] = always_allowed[i];
-	p->device_rules = rules;
-	p->n_device_rules = n;
-	return 0;
+	return p->cgroup_path == NULL ? ERR_NOMEM() : build_limits(p);
 }
 
 static int build_seccomp(struct plan *p)

@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "cgroups/cgroup.h"
+#include "cgroups/resources.h"
 #include "namespaces/devices.h"
 #include "namespaces/mount_options.h"
 #include "namespaces/ns.h"
@@ -95,6 +96,9 @@ struct plan {
 
 	enum cgroup_manager cgroup_manager;
 	const char *cgroup_path;		/* below the cgroup2 mount; NULL: none */
+	struct cgroup_resources resources;
+	struct cgroup_setting *settings;	/* what the resources come to */
+	size_t n_settings;
 	const struct cgroup_device_rule *device_rules;
 	size_t n_device_rules;
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <string.h>
 
 static int digits(const char *s, unsigned int base, uint64_t *ret_v)
 {
@@ -67,5 +68,42 @@ int parse_mode(const char *s, uint32_t *ret_v)
 	if (v > 07777)
 		return -ERANGE;
 	*ret_v = (uint32_t)v;
+	return 0;
+}
+
+int parse_size(const char *s, int64_t *ret_v)
+{
+	static const char units[] = "kmgt";
+	size_t n = strspn(s, "0123456789");
+	const char *unit, *rest = s + n;
+	char text[32];
+	uint64_t v;
+	int r;
+
+	if (strcmp(s, "-1") == 0 || strcmp(s, "max") == 0) {
+		*ret_v = -1;
+		return 0;
+	}
+	if (n == 0 || n >= sizeof(text))
+		return -EINVAL;
+	memcpy(text, s, n);
+	text[n] = '\0';
+	r = parse_u64(text, 0, INT64_MAX, &v);
+	if (r < 0)
+		return r;
+	unit = *rest != '\0' ? strchr(units, *rest | 0x20) : NULL;
+	if (unit != NULL) {
+		unsigned int shift = 10 * ((unsigned int)(unit - units) + 1);
+
+		if (v > (uint64_t)INT64_MAX >> shift)
+			return -ERANGE;
+		v <<= shift;
+		rest += rest[1] == 'i' && (rest[2] | 0x20) == 'b' ? 2 : 1;
+	}
+	if ((*rest | 0x20) == 'b')
+		rest++;
+	if (*rest != '\0')
+		return -EINVAL;
+	*ret_v = (int64_t)v;
 	return 0;
 }

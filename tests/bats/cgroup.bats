@@ -125,29 +125,6 @@ foreign_process() {
 	refuses cgroup.procs
 }
 
-@test "limits are refused with their JSON path" {
-	local path value
-	while read -r path value; do
-		config --arg p "$path" --argjson v "$value" 'del(.linux.resources) | setpath($p | split("."); $v)'
-		refuses "$path"
-	done <<-'TABLE'
-		linux.resources.memory.limit 1000000
-		linux.resources.memory.swap 1000000
-		linux.resources.memory.reservation 1000000
-		linux.resources.memory.disableOOMKiller true
-		linux.resources.cpu.shares 512
-		linux.resources.cpu.quota 50000
-		linux.resources.cpu.cpus "0"
-		linux.resources.pids.limit 10
-		linux.resources.pids.limit 0
-		linux.resources.blockIO.weight 100
-		linux.resources.unified {"memory.high":"1"}
-		linux.resources.rdma {"mlx5":{"hcaHandles":1}}
-		linux.resources.hugepageLimits [{"pageSize":"2MB","limit":1}]
-		linux.resources.network.classID 5
-	TABLE
-}
-
 @test "limits that say \"none\" are no limits" {
 	config '.linux.resources = {devices: [], memory: {limit: -1, swap: -1}, cpu: {shares: 0, quota: -1, cpus: ""}, pids: {limit: -1},
 		blockIO: {weight: 0}, unified: {}, hugepageLimits: []}'

@@ -29,6 +29,8 @@ requires() {
 		root) [ "$(id -u)" = 0 ] || skip "needs root" ;;
 		cgroup) [ -e "$(cgroup_mount)/cgroup.procs" ] || skip "no cgroup2 file system is mounted" ;;
 		unified) [ "$(cgroup_mount)" = /sys/fs/cgroup ] || skip "needs a pure cgroup v2 host (see the test host)" ;;
+		controllers) has_controllers || skip "the controllers are bound to cgroup v1 here (see the test host)" ;;
+		hybrid) ! has_controllers || skip "needs a host whose controllers are bound to cgroup v1" ;;
 		userns) unshare -U true 2>/dev/null || skip "user namespaces are switched off" ;;
 		timens) [ -e /proc/self/ns/time ] || skip "the kernel has no time namespaces" ;;
 		sys_resource) [ $((0x$(sed -n 's/^CapEff:\t//p' /proc/self/status) >> 24 & 1)) = 1 ] || skip "root here lacks CAP_SYS_RESOURCE" ;;
@@ -39,6 +41,11 @@ requires() {
 		esac
 	done
 }
+
+has_controllers() { grep -qw memory "$(cgroup_mount)/cgroup.controllers"; }
+
+# cg FILE: of the container's cgroup.
+cg() { cat "$(cgroup_mount)/nacre-$ID/$1"; }
 
 # A bundle: $BUNDLE/rootfs with busybox and the test programs, $BUNDLE/config.json that runs `true`
 # without a terminal. The root file system is made once a file (setup_file) and copied by hard link.

@@ -203,7 +203,7 @@ TEST(maximal_linux)
 	CHECK(l->monotonic.present && l->monotonic.secs == INT64_MIN && l->monotonic.nanosecs == 999999999);
 	CHECK(l->boottime.present && l->boottime.secs == 7 && l->boottime.nanosecs == 0);
 	CHECK_STR(l->cgroups_path, "/pods/x");
-	CHECK_STR(l->first_limit, "linux.resources.pids.limit");
+	CHECK(l->resources.has_pids && l->resources.pids_limit == 100 && l->resources.memory_limit == 1);
 	CHECK_INT(l->n_sysctl, 1);
 	CHECK_STR(l->sysctl[0].key, "net.ipv4.ip_forward");
 	CHECK_STR(l->sysctl[0].value, "1");
@@ -220,7 +220,7 @@ TEST(maximal_devices)
 	const struct spec_device *d;
 	const struct spec_device_rule *r;
 
-	if (!CHECK(s != NULL) || !CHECK_INT(s->linux_.n_devices, 4) || !CHECK_INT(s->linux_.n_device_rules, 4))
+	if (!CHECK(s != NULL) || !CHECK_INT(s->linux_.n_devices, 4) || !CHECK_INT(s->linux_.resources.n_device_rules, 4))
 		return;
 	d = s->linux_.devices;
 	CHECK_STR(d[0].path, "/dev/fuse");
@@ -229,7 +229,7 @@ TEST(maximal_devices)
 	CHECK(d[1].type == 'c' && !d[1].has_mode && !d[1].has_uid && !d[1].has_gid);
 	CHECK(d[2].type == 'b' && d[2].major == 8 && d[2].mode == 07777);
 	CHECK(d[3].type == 'p' && d[3].major == 0 && d[3].minor == 0);
-	r = s->linux_.device_rules;
+	r = s->linux_.resources.device_rules;
 	CHECK(!r[0].allow && r[0].type == 'a' && r[0].major == -1 && r[0].minor == -1);
 	CHECK(r[0].read && r[0].write && r[0].mknod);
 	CHECK(r[1].allow && r[1].type == 'c' && r[1].major == 1 && r[1].minor == -1);
@@ -286,35 +286,71 @@ TEST(minimal)
 		CHECK(s->n_mounts == 0 && s->n_annotations == 0 && s->linux_.n_namespaces == 0);
 		CHECK(!s->linux_.seccomp.present && s->linux_.rootfs_propagation == NULL);
 		CHECK(s->linux_.cgroups_path == NULL && s->linux_.mount_label == NULL);
-		CHECK(s->linux_.first_limit == NULL && s->linux_.personality_domain == NULL);
+		CHECK(s->linux_.resources.only_v1 == NULL && s->linux_.personality_domain == NULL);
 		CHECK(s->linux_.masked_paths.v != NULL && s->linux_.masked_paths.v[0] == NULL);
 		CHECK(!s->linux_.monotonic.present && !s->linux_.boottime.present);
 	}
 }
 
-TEST(first_limit)
+TEST(maximal_resources)
+{
+	static const char text[] =
+		"{\"devices\":[],\"memory\":{\"limit\":-1,\"reservation\":2,\"swap\":3,\"checkBeforeUpdate\":true,\"kernel\":-1,"
+		"\"disableOOMKiller\":false,\"useHierarchy\":true},\"cpu\":{\"shares\":4,\"quota\":-5,\"burst\":6,\"period\":7,"
+		"\"cpus\":\"0-1\",\"mems\":\"0\",\"idle\":1,\"realtimeRuntime\":0},\"pids\":{\"limit\":0},\"blockIO\":{\"weight\":8,"
+		"\"weightDevice\":[{\"major\":9,\"minor\":10,\"weight\":11}],\"throttleReadBpsDevice\":[{\"major\":1,\"minor\":2,"
+		"\"rate\":3}],\"throttleWriteBpsDevice\":[{\"major\":1,\"minor\":2,\"rate\":4}],\"throttleReadIOPSDevice\":"
+		"[{\"major\":1,\"minor\":2,\"rate\":5}],\"throttleWriteIOPSDevice\":[{\"major\":1,\"minor\":2,\"rate\":6}]},"
+		"\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":0}],\"network\":{\"classID\":0,\"priorities\":[]},"
+		"\"rdma\":{\"mlx5_1\":{\"hcaHandles\":0},\"none\":null},\"unified\":{\"memory.high\":\"1\",\"x\":null}}";
+	_cleanup_spec_ struct spec *s = NULL;
+	const struct spec_resources *r;
+
+	if (!CHECK_INT(spec_parse_resources("r", text, strlen(text), &s), 0)) {
+		printf("#   %s\n", err_text());
+		return;
+	}
+	r = &s->linux_.resources;
+	CHECK(r->has_devices && r->n_device_rules == 0 && r->only_v1 == NULL);
+	CHECK(r->memory_limit == -1 && r->memory_reservation == 2 && r->memory_swap == 3 && r->memory_check_before_update);
+	CHECK(r->cpu_shares == 4 && r->cpu_quota == -5 && r->has_cpu_burst && r->cpu_burst == 6 && r->cpu_period == 7);
+	CHECK_STR(r->cpus, "0-1");
+	CHECK_STR(r->mems, "0");
+	CHECK(r->has_cpu_idle && r->cpu_idle == 1 && r->has_pids && r->pids_limit == 0 && r->block_io_weight == 8);
+	CHECK(r->n_weight_devices == 1 && r->weight_devices[0].major == 9 && r->weight_devices[0].minor == 10);
+	CHECK_INT(r->weight_devices[0].weight, 11);
+	CHECK(r->read_bps.n == 1 && r->read_bps.v[0].rate == 3 && r->write_bps.n == 1 && r->write_bps.v[0].rate == 4);
+	CHECK(r->read_iops.n == 1 && r->read_iops.v[0].rate == 5 && r->write_iops.n == 1 && r->write_iops.v[0].rate == 6);
+	CHECK_INT(r->n_hugepage_limits, 1);
+	CHECK_STR(r->hugepage_limits[0].page_size, "2MB");
+	CHECK(r->n_rdma == 1 && r->rdma[0].has_hca_handles && !r->rdma[0].has_hca_objects);
+	CHECK_STR(r->rdma[0].device, "mlx5_1");
+	CHECK_INT(r->n_unified, 1);
+	CHECK_STR(r->unified[0].value, "1");
+}
+
+TEST(only_cgroup_v1)
 {
 	static const struct {
 		const char *resources, *path;
 	} cases[] = {
 		{ "{}", NULL },
-		{ "{\"devices\":[{\"allow\":false}]}", NULL },
-		{ "{\"memory\":{},\"cpu\":null,\"hugepageLimits\":[],\"rdma\":{},\"unified\":{}}", NULL },
-		{ "{\"memory\":{\"limit\":-1,\"disableOOMKiller\":false,\"swap\":null},\"cpu\":{\"shares\":0,\"quota\":-1,"
-		  "\"cpus\":\"\"},\"pids\":{\"limit\":-1},\"blockIO\":{\"weight\":0},\"network\":{\"classID\":0}}", NULL },
-		{ "{\"memory\":{\"future\":1},\"future\":{\"limit\":1}}", NULL },
-		{ "{\"cpu\":{\"period\":100000},\"memory\":{\"limit\":5}}", "linux.resources.cpu.period" },
-		{ "{\"memory\":{\"limit\":5}}", "linux.resources.memory.limit" },
+		{ "{\"devices\":[{\"allow\":false}],\"memory\":{},\"cpu\":null,\"rdma\":{},\"future\":{\"limit\":1}}", NULL },
+		{ "{\"memory\":{\"kernel\":-1,\"kernelTCP\":0,\"disableOOMKiller\":false,\"useHierarchy\":true},"
+		  "\"cpu\":{\"realtimeRuntime\":0,\"realtimePeriod\":0},\"blockIO\":{\"leafWeight\":0},"
+		  "\"network\":{\"classID\":0,\"priorities\":[]}}", NULL },
+		{ "{\"memory\":{\"kernel\":1,\"swappiness\":1}}", "linux.resources.memory.kernel" },
+		{ "{\"memory\":{\"kernelTCP\":1}}", "linux.resources.memory.kernelTCP" },
 		{ "{\"memory\":{\"swappiness\":0}}", "linux.resources.memory.swappiness" },
 		{ "{\"memory\":{\"disableOOMKiller\":true}}", "linux.resources.memory.disableOOMKiller" },
-		{ "{\"pids\":{\"limit\":0}}", "linux.resources.pids.limit" },
-		{ "{\"cpu\":{\"idle\":1}}", "linux.resources.cpu.idle" },
-		{ "{\"cpu\":{\"mems\":\"0\"}}", "linux.resources.cpu.mems" },
-		{ "{\"blockIO\":{\"weightDevice\":[{}]}}", "linux.resources.blockIO.weightDevice[0]" },
-		{ "{\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":0}]}", "linux.resources.hugepageLimits[0]" },
-		{ "{\"network\":{\"priorities\":[{}]}}", "linux.resources.network.priorities[0]" },
-		{ "{\"rdma\":{\"mlx5_1\":{\"hcaHandles\":1}}}", "linux.resources.rdma.mlx5_1" },
-		{ "{\"unified\":{\"x\":null,\"memory.high\":\"1\"}}", "linux.resources.unified[\"memory.high\"]" },
+		{ "{\"memory\":{\"useHierarchy\":false}}", "linux.resources.memory.useHierarchy" },
+		{ "{\"cpu\":{\"realtimeRuntime\":1}}", "linux.resources.cpu.realtimeRuntime" },
+		{ "{\"cpu\":{\"realtimePeriod\":1}}", "linux.resources.cpu.realtimePeriod" },
+		{ "{\"blockIO\":{\"leafWeight\":10}}", "linux.resources.blockIO.leafWeight" },
+		{ "{\"blockIO\":{\"weightDevice\":[{\"major\":1,\"minor\":1,\"leafWeight\":10}]}}",
+		  "linux.resources.blockIO.weightDevice" },
+		{ "{\"network\":{\"classID\":1}}", "linux.resources.network.classID" },
+		{ "{\"network\":{\"priorities\":[{\"name\":\"eth0\",\"priority\":1}]}}", "linux.resources.network.priorities" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -323,7 +359,7 @@ TEST(first_limit)
 
 		snprintf(text, sizeof(text), "{" V ",\"linux\":{\"resources\":%s}}", cases[i].resources);
 		if (CHECK_INT(spec_parse("c", text, strlen(text), &s), 0))
-			CHECK_STR(s->linux_.first_limit, cases[i].path);
+			CHECK_STR(s->linux_.resources.only_v1, cases[i].path);
 		else
 			printf("#   %s\n", err_text());
 	}
@@ -475,5 +511,5 @@ TEST(load_what_is_no_file)
 }
 
 TEST_MAIN(CASE(maximal_document), CASE(maximal_hooks), CASE(maximal_process), CASE(maximal_linux),
-	  CASE(maximal_devices), CASE(maximal_seccomp), CASE(minimal), CASE(first_limit), CASE(process_alone),
+	  CASE(maximal_devices), CASE(maximal_seccomp), CASE(minimal), CASE(maximal_resources), CASE(only_cgroup_v1), CASE(process_alone),
 	  CASE(mapping_count), CASE(huge_is_quick_and_bounded), CASE(load_file), CASE(load_what_is_no_file))
