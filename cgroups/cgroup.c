@@ -258,6 +258,27 @@ int cgroup_open(const struct cgroup_host *host, const char *path, int *ret_fd)
 	return 0;
 }
 
+int cgroup_of(pid_t pid, char **ret_path)
+{
+	static const char removed[] = " (deleted)";
+	_cleanup_free_ char *text = NULL;
+	char file[64], *save;
+	size_t len;
+	int r;
+
+	snprintf(file, sizeof(file), "/proc/%ld/cgroup", (long)pid);
+	r = file_read(AT_FDCWD, file, 65536, &text, &len);
+	if (r < 0)
+		return ERR(r, "cannot read %s", file);
+	for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
+		if (!str_starts(line, "0::") || str_ends(line, removed))
+			continue;
+		*ret_path = strdup(line + strlen("0::"));
+		return *ret_path == NULL ? ERR_NOMEM() : 0;
+	}
+	return ERR_PLAIN(-ENOENT, "process %ld is in no cgroup of cgroup v2", (long)pid);
+}
+
 int cgroup_attach(int cgroup_fd, pid_t pid)
 {
 	char text[32];

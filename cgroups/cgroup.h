@@ -45,6 +45,18 @@ int cgroup_create(const struct cgroup_host *host, const char *path, int *ret_fd,
 /* Opens an existing one; -ENOENT when it is gone. */
 int cgroup_open(const struct cgroup_host *host, const char *path, int *ret_fd);
 
+/*
+ * The cgroup of a process: malloc'ed, below the cgroup2 mount, as our cgroup namespace shows it. -ENOENT when the
+ * kernel tells none (no cgroup2, or one that was removed); other errors of reading /proc.
+ */
+int cgroup_of(pid_t pid, char **ret_path);
+
+/*
+ * runtime-spec "Cgroup ownership": the directory and the files that /sys/kernel/cgroup/delegate names become uid's, who
+ * then may make sub-cgroups and move processes; the limits stay ours.
+ */
+int cgroup_delegate(int cgroup_fd, uid_t uid);
+
 /* Writes pid to cgroup.procs; for kernels or situations without CLONE_INTO_CGROUP. */
 int cgroup_attach(int cgroup_fd, pid_t pid);
 

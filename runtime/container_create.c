@@ -131,6 +131,8 @@ static int make_cgroup(struct build *b)
 		return r;
 	s->cgroup_owned = true;
 	r = cgroup_settings_write(&b->i->host, p->cgroup_path, b->i->cgroup, p->settings, p->n_settings);
+	if (r == 0 && p->delegate_cgroup)
+		r = cgroup_delegate(b->i->cgroup, p->cgroup_owner);
 	if (r < 0)
 		return r;
 	b->cgroup_dir = str_printf("%s%s%s", b->i->host.mount, p->cgroup_path[0] == '/' ? "" : "/", p->cgroup_path);

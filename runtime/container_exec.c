@@ -3,6 +3,7 @@
 #include "runtime/backend.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/pidfd.h>
@@ -10,10 +11,29 @@
 #include "namespaces/procfs.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/path_at.h"
 #include "runtime/base/proc.h"
+#include "runtime/base/str.h"
 #include "runtime/base/sync.h"
 #include "runtime/child.h"
 #include "runtime/container_parts.h"
+
+/* Where the container's first process is by now, which must be below the container's own cgroup. */
+static int open_init_cgroup(struct instance *i, int *ret_fd)
+{
+	_cleanup_free_ char *path = NULL;
+	char top[PATH_MAX];
+	int r = cgroup_of(i->c->state.pid, &path);
+
+	if (r == 0)
+		r = path_clean(i->c->state.cgroup_path, top);
+	if (r < 0)
+		return r;
+	if (!str_starts(path, top) || path[strlen(top)] != '/')
+		return ERR_PLAIN(-EBUSY, "cannot start a process in the container's cgroup: it hands controllers to sub-cgroups, and its "
+				 "first process is elsewhere, in \"%s\"", path);
+	return cgroup_open(&i->host, path, ret_fd);
+}
 
 /* The stage process (see child.h), in the container's cgroup. */
 static int exec_spawn(struct instance *i, struct child_exec *c, const struct exec_launch *l, int *ret_pidfd)
@@ -30,7 +50,13 @@ static int exec_spawn(struct instance *i, struct child_exec *c, const struct exe
 	c->user_ns = (c->ns_flags & CLONE_NEWUSER) != 0;
 	c->chroot = c->ns_flags & CLONE_NEWNS ? NULL : i->c->state.rootfs;
 	c->keyring = i->c->state.new_keyring ? i->c->id : NULL;
-	return ns_spawn(&none, cgroup, child_exec_stage, c, &pid, ret_pidfd);
+	r = ns_spawn(&none, cgroup, child_exec_stage, c, &pid, ret_pidfd);
+	if ((r != -EBUSY && r != -EOPNOTSUPP) || l->cgroup != NULL)
+		return r;
+	/* The container has made sub-cgroups and hands controllers down, as a systemd in it does. */
+	fd_close(&cgroup);
+	r = open_init_cgroup(i, &cgroup);
+	return r < 0 ? r : ns_spawn(&none, cgroup, child_exec_stage, c, &pid, ret_pidfd);
 }
 
 /* The stage's word, the pid, and the new process' word, READY, come in any order. */

@@ -286,6 +286,38 @@ static int build_limits(struct plan *p)
 	return plan_device_rules(p->arena, in, &p->device_rules, &p->n_device_rules);
 }
 
+/* The host's id of the container's user; false: a user namespace that is joined, whose map is not ours to know. */
+static bool host_uid(const struct plan *p, uid_t uid, uid_t *ret)
+{
+	*ret = uid;
+	if (!plan_has_ns(p, CLONE_NEWUSER))
+		return true;
+	for (size_t i = 0; i < p->userns.n_uid; i++) {
+		const struct userns_range *m = &p->userns.uid[i];
+
+		if (uid >= m->container_id && uid - m->container_id < m->size) {
+			*ret = m->host_id + (uid - m->container_id);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* runtime-spec "Cgroup ownership": with a cgroup namespace of its own and a cgroup mount that it may write to. */
+static void build_delegation(struct plan *p)
+{
+	bool writable = false;
+
+	for (size_t i = 0; i < p->n_mounts; i++) {
+		const struct mount_req *m = &p->mounts[i];
+
+		if (m->fstype != NULL && (str_eq(m->fstype, "cgroup") || str_eq(m->fstype, "cgroup2")))
+			writable = !(m->attr_set & MOUNT_ATTR_RDONLY);
+	}
+	p->delegate_cgroup = writable && plan_has_new_ns(p, CLONE_NEWCGROUP) && p->spec->process != NULL &&
+			     host_uid(p, p->spec->process->user.uid, &p->cgroup_owner) && p->cgroup_owner != 0;
+}
+
 /* --cgroup-manager=disabled is the caller's word that it goes without. */
 static int warn_no_limits(struct plan *p)
 {
@@ -313,6 +345,7 @@ static int build_cgroup(struct plan *p, const struct plan_options *o)
 		p->cgroup_path = l->cgroups_path;
 	else	/* a cgroup's name has at most 255 bytes, as an ID has */
 		p->cgroup_path = arena_printf(p->arena, strlen(o->id) > 255 - strlen("nacre-") ? "/%s" : "/nacre-%s", o->id);
+	build_delegation(p);
 	return p->cgroup_path == NULL ? ERR_NOMEM() : build_limits(p);
 }
 

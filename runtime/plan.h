@@ -96,6 +96,8 @@ struct plan {
 
 	enum cgroup_manager cgroup_manager;
 	const char *cgroup_path;		/* below the cgroup2 mount; NULL: none */
+	bool delegate_cgroup;			/* to the host's user cgroup_owner */
+	uid_t cgroup_owner;
 	struct cgroup_resources resources;
 	struct cgroup_setting *settings;	/* what the resources come to */
 	size_t n_settings;

@@ -56,6 +56,8 @@ static void print_cgroup(struct printer *p, const struct plan *plan)
 	step(p, "cgroup", "create %s", plan->cgroup_path);
 	for (size_t i = 0; i < plan->n_settings; i++)
 		step(p, "limit", "%s = %s", plan->settings[i].file, plan->settings[i].value);
+	if (plan->delegate_cgroup)
+		step(p, "cgroup", "give to user %u", plan->cgroup_owner);
 	for (size_t i = 0; i < plan->n_device_rules; i++) {
 		const struct cgroup_device_rule *d = &plan->device_rules[i];
 		char major[24] = "*", minor[24] = "*";

@@ -125,6 +125,59 @@ foreign_process() {
 	refuses cgroup.procs
 }
 
+# writable_cgroup: a cgroup mount that the container may write to.
+writable_cgroup() {
+	config '.mounts |= map(if .type == "cgroup" then .options |= map(select(. != "ro")) else . end)'
+}
+
+@test "a writable cgroup mount and a cgroup namespace: the cgroup is the process' user's" {
+	local dir
+	dir=$(cgroup_mount)/nacre-$ID
+	writable_cgroup
+	config '.process.user = {uid: 1000, gid: 1000}'
+	sh_args 'mkdir /sys/fs/cgroup/sub && echo 0 >/sys/fs/cgroup/sub/cgroup.procs && exec sleep 1000'
+	nacre run -d "$ID"
+	wait_for 10 test -e "$dir/sub"
+	equals "1000 1000 1000 0" "$(stat -c %u "$dir" "$dir/cgroup.procs" "$dir/cgroup.subtree_control" "$dir/cgroup.freeze" | paste -sd ' ')"
+	nacre delete -f "$ID"
+	[ ! -e "$dir" ]
+}
+
+@test "with a user namespace it is the host's id of that user" {
+	requires userns
+	with_userns
+	writable_cgroup
+	args sleep 1000
+	nacre run -d "$ID"
+	equals "100000 100000 0" "$(cd "$(cgroup_mount)/nacre-$ID" && stat -c %u . cgroup.procs cgroup.max.depth | paste -sd ' ')"
+}
+
+@test "read-only, or without a cgroup namespace, it stays root's" {
+	config '.process.user = {uid: 1000, gid: 1000}'
+	args sleep 1000
+	nacre run -d "$ID"
+	equals "0 0" "$(cd "$(cgroup_mount)/nacre-$ID" && stat -c %u . cgroup.procs | paste -sd ' ')"
+}
+
+@test "exec into a container that has moved into a sub-cgroup and hands controllers down" {
+	local controller
+	writable_cgroup
+	# hugetlb, like memory, leaves no room for processes above.
+	controller=$(tr ' ' '\n' <"$(cgroup_mount)/cgroup.controllers" | grep -x -e memory -e hugetlb | head -n 1)
+	[ -n "$controller" ] || skip "no controller that matters here"
+	config --arg i "$ID" '.linux.cgroupsPath = "//nt-odd/./\($i)/"'
+	config --arg c "$controller" 'if $c == "hugetlb" then .linux.resources.hugepageLimits = [{pageSize: "2MB", limit: 0}] else . end'
+	sh_args "cd /sys/fs/cgroup && mkdir init.scope && echo 0 >init.scope/cgroup.procs && echo +$controller >cgroup.subtree_control && exec sleep 1000"
+	nacre run -d "$ID"
+	wait_for 10 grep -q "$controller" "$(cgroup_mount)/nt-odd/$ID/cgroup.subtree_control"
+	run -0 nacre exec "$ID" grep ^0:: /proc/self/cgroup
+	equals 0::/init.scope "$output"
+	nacre pause "$ID"
+	nacre resume "$ID"
+	nacre delete -f "$ID"
+	[ ! -e "$(cgroup_mount)/nt-odd" ]
+}
+
 @test "limits that say \"none\" are no limits" {
 	config '.linux.resources = {devices: [], memory: {limit: -1, swap: -1}, cpu: {shares: 0, quota: -1, cpus: ""}, pids: {limit: -1},
 		blockIO: {weight: 0}, unified: {}, hugepageLimits: []}'
