@@ -112,3 +112,6 @@ int cgroup_devices_apply(int cgroup_fd, const struct cgroup_device_rule *rules, 
 
 /* The same for a cgroup that was made just now: there is none to look for. */
 int cgroup_devices_first(int cgroup_fd, const struct cgroup_device_rule *rules, size_t n);
+
+/* Can this process load such programs here? 0, or -errno with a text. */
+int cgroup_devices_probe(void);

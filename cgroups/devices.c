@@ -162,3 +162,11 @@ int cgroup_devices_first(int cgroup_fd, const struct cgroup_device_rule *rules, 
 
 	return r < 0 || n == 0 ? r : attach(cgroup_fd, prog_fd, FD_NONE);
 }
+
+int cgroup_devices_probe(void)
+{
+	static const struct cgroup_device_rule rule = { true, 'c', 1, 3, true, true, true };
+	_cleanup_close_ int prog_fd = FD_NONE;
+
+	return load_program(&rule, 1, &prog_fd);
+}

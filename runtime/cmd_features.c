@@ -68,7 +68,7 @@ static void write_cgroup(struct json_writer *w)
 	json_kv_bool(w, "v2", true);
 	json_kv_bool(w, "systemd", false);
 	json_kv_bool(w, "systemdUser", false);
-	json_kv_bool(w, "rdma", false);
+	json_kv_bool(w, "rdma", true);
 	json_object_close(w);
 }
 

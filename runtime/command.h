@@ -46,5 +46,5 @@ void command_print_help(const struct command *c);
 /* --cgroup-manager and --systemd-cgroup. */
 int globals_cgroup_manager(const struct globals *g, enum cgroup_manager *ret);
 
-extern const struct command command_create, command_delete, command_exec, command_explain, command_features, command_kill,
+extern const struct command command_create, command_delete, command_doctor, command_exec, command_explain, command_features, command_kill,
 	command_list, command_pause, command_ps, command_resume, command_run, command_spec, command_start, command_state, command_update;

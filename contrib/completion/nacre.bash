@@ -3,7 +3,7 @@
 # Completion of nacre's command line for bash. `make install` puts it where bash-completion finds it;
 # without that package: . contrib/completion/nacre.bash
 
-_nacre_commands="run create start exec kill delete state list ps pause resume spec explain features help"
+_nacre_commands="run create start exec kill delete state list ps pause resume update spec explain features doctor help"
 
 # The options of command $1 ("": the global ones).
 _nacre_options() {
@@ -21,6 +21,11 @@ _nacre_options() {
 	delete) echo "-f --force" ;;
 	list) echo "-f --format -q --quiet" ;;
 	ps) echo "-f --format" ;;
+	update)
+		echo "-r --resources --memory --memory-reservation --memory-swap --cpu-share --cpu-quota --cpu-period --cpu-burst"
+		echo "--cpu-idle --cpuset-cpus --cpuset-mems --pids-limit --blkio-weight"
+		;;
+	doctor) echo "--json" ;;
 	spec) echo "-b --bundle -f --file --rootless" ;;
 	explain) echo "--json -f --config --id" ;;
 	esac
@@ -38,6 +43,9 @@ _nacre_value() {
 	:--rootless) echo "true false auto" ;;
 	list:--format | list:-f | ps:--format | ps:-f) echo "table json" ;;
 	delete:-f) ;;
+	update:--cpu-idle) echo "0 1" ;;
+	update:--resources | update:-r) echo file ;;
+	update:--memory* | update:--cpu* | update:--pids-limit | update:--blkio-weight) echo any ;;
 	:--log | *:--config | *:--console-socket | *:--pid-file | *:--process | *:--file | *:-f | exec:-p) echo file ;;
 	exec:--cap | exec:-c)
 		echo CAP_{CHOWN,DAC_OVERRIDE,DAC_READ_SEARCH,FOWNER,FSETID,KILL,SETGID,SETUID,SETPCAP,NET_BIND_SERVICE}

@@ -101,7 +101,7 @@ render_man() {
 	. "$TOP/contrib/completion/nacre.bash"
 	check() {
 		"$NACRE_BIN" "${@:2}" --help | sed -n '/^Options:/,$p' | while read -r line; do
-			[[ $line =~ ^(-([a-z]),\ )?(--[a-z-]+)(\ [A-Zt][^\ ]*)?(\ |$) ]] || continue
+			[[ $line =~ ^(-([a-z]),\ )?(--[a-z-]+)(\ [A-Zt0][^\ ]*)?(\ |$) ]] || continue
 			for option in ${BASH_REMATCH[2]:+-${BASH_REMATCH[2]}} "${BASH_REMATCH[3]}"; do
 				[[ -n "${BASH_REMATCH[4]}" ]] && want=yes || want=no
 				[[ -n "$(_nacre_value "$1" "$option")" ]] && got=yes || got=no

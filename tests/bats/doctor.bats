@@ -1,0 +1,62 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# doctor: what it says is so.
+
+load helpers
+
+level() { jq -r --arg a "$1" --arg n "$2" '.[] | select(.area == $a and .name == $n) | .level' "$T/doctor.json"; }
+
+@test "the table and the JSON say the same" {
+	nacre doctor >"$T/doctor"
+	nacre doctor --json >"$T/doctor.json"
+	equals "$(grep -cE '^  (ok|limited|missing) ' "$T/doctor")" "$(jq length "$T/doctor.json")"
+	jq -r '.[] | "\(.level) \(.name) \(.text)"' "$T/doctor.json" >"$T/lines"
+	sed -nE 's/^  (ok|limited|missing) +([^ ]+) +/\1 \2 /p' "$T/doctor" | diff - "$T/lines"
+	jq -e 'all(.level == "ok" or .level == "limited")' "$T/doctor.json"
+}
+
+@test "no colours off a terminal, colours on one" {
+	nacre doctor >"$T/doctor"
+	! grep -q $'\033' "$T/doctor"
+	script -qec "TERM=xterm '$NACRE_BIN' doctor" /dev/null | grep -q $'\033\[32m'
+	! script -qec "NO_COLOR=1 '$NACRE_BIN' doctor" /dev/null | grep -q $'\033\[32m'
+}
+
+@test "controllers: what it calls ok can be limited, what it calls limited cannot" {
+	requires cgroup
+	local controller file
+	nacre doctor --json >"$T/doctor.json"
+	for controller in memory:memory.max pids:pids.max io:io.weight cpu:cpu.max cpuset:cpuset.cpus; do
+		file=${controller#*:} controller=${controller%:*}
+		config --arg f "$file" '.linux.resources.unified = {($f): (if $f == "cpuset.cpus" then "0" elif $f == "cpu.max" then "50000" else "500000" end)}'
+		[ "$controller" != io ] || config '.linux.resources.unified = {"io.weight": "50"}'
+		if [ "$(level cgroups "$controller")" = ok ]; then
+			nacre create "$ID"
+			nacre delete "$ID"
+		else
+			create_fails "$controller"
+		fi
+	done
+}
+
+@test "cgroup v1: said, with the way out" {
+	requires hybrid
+	run -0 nacre doctor
+	[[ "$output" == *"hybrid: cgroup v2 at"* ]]
+	[[ "$output" == *"memory"*"bound to cgroup v1"*"fix: boot with"* ]]
+}
+
+@test "namespaces that are switched off are named" {
+	run -0 unshare -Ur bash -c 'echo 0 >/proc/sys/user/max_net_namespaces && exec "$@"' - "$NACRE_BIN" --root "$ROOT" doctor
+	[[ "$output" == *"limited"*"network"*"user/max_net_namespaces is 0"* ]]
+}
+
+@test "without cgroup2 it says how to go without" {
+	in_mount_ns 'umount -R /sys/fs/cgroup; nacre doctor >"$T/out"; grep -q "no cgroup v2 file system is mounted" "$T/out"
+		grep -q "fix: .*--cgroup-manager=disabled" "$T/out"'
+}
+
+@test "bad options" {
+	refused 1 "unknown option" doctor --nonsense
+	refused 1 "" doctor operand
+}
