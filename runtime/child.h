@@ -41,8 +41,7 @@ struct child_init {
 	const char *cgroup_dir;		/* host path of the container's cgroup, NULL */
 	int waiting;			/* locked as long as we wait */
 	int listen;			/* start.sock, FD_NONE for run */
-	int watch;			/* inotify on the state directory, FD_NONE */
-	int socket_file;		/* O_PATH of start.sock: its link count tells when there is no inotify */
+	int socket_file;		/* O_PATH of start.sock: its link count tells when the state directory goes */
 };
 
 struct child_exec {

@@ -20,7 +20,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/inotify.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -38,7 +37,10 @@
 #include "runtime/base/sync.h"
 #include "runtime/hooks.h"
 
-/* Without inotify (its instances are counted per user) the socket's link count is looked at this often. */
+/*
+ * How often a waiting init looks whether its socket is still in the state directory. No inotify:
+ * to close one takes the kernel 15 ms (it waits for grace periods), at the execve that `start` waits for.
+ */
 #define LINK_CHECK_MS 1000
 
 static int enter_namespaces(const struct child_init *c)
@@ -271,21 +273,6 @@ static int build(struct child_init *c)
 
 /* ---- waiting for start ---- */
 
-static bool directory_gone(const struct child_init *c)
-{
-	char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
-	ssize_t n = read(c->watch, events, sizeof(events));
-
-	for (ssize_t at = 0; at + (ssize_t)sizeof(struct inotify_event) <= n;) {
-		const struct inotify_event *e = (const struct inotify_event *)(const void *)(events + at);
-
-		if ((e->mask & (IN_DELETE_SELF | IN_IGNORED)) || (e->len > 0 && str_eq(e->name, STATE_SOCKET)))
-			return true;
-		at += (ssize_t)sizeof(*e) + e->len;
-	}
-	return false;
-}
-
 static bool socket_gone(const struct child_init *c)
 {
 	struct stat st;
@@ -335,7 +322,6 @@ static int wait_for_start(struct child_init *c)
 		struct pollfd fds[] = {
 			{ .fd = c->p.sync, .events = POLLIN },
 			{ .fd = committed ? c->listen : -1, .events = POLLIN },
-			{ .fd = c->watch, .events = POLLIN },
 		};
 		int n = 1;
 
@@ -343,7 +329,7 @@ static int wait_for_start(struct child_init *c)
 		if (c->listen < 0)
 			fds[0].revents = POLLIN;
 		else
-			n = poll(fds, 3, c->watch < 0 ? LINK_CHECK_MS : -1);
+			n = poll(fds, ARRAY_SIZE(fds), LINK_CHECK_MS);
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		if (fds[0].revents != 0) {
@@ -354,8 +340,6 @@ static int wait_for_start(struct child_init *c)
 		}
 		if (fds[1].revents != 0 && accept_start(c))
 			return 0;
-		if (fds[2].revents != 0 && directory_gone(c))
-			return -ENOENT;
 		if (n == 0 && socket_gone(c))
 			return -ENOENT;
 	}
@@ -375,7 +359,7 @@ static int run(struct child_init *c)
 static int close_runtimes_fds(const struct child_init *c)
 {
 	size_t n = c->plan->n_mounts;
-	int *keep = calloc(n + 5, sizeof(*keep));
+	int *keep = calloc(n + 4, sizeof(*keep));
 	int r;
 
 	if (keep == NULL)
@@ -384,7 +368,6 @@ static int close_runtimes_fds(const struct child_init *c)
 	keep[n++] = c->rootfs;
 	keep[n++] = c->waiting;
 	keep[n++] = c->listen;
-	keep[n++] = c->watch;
 	keep[n++] = c->socket_file;
 	for (size_t i = 0; i < c->ns->n_join; i++) {
 		int *more = realloc(keep, (n + 1) * sizeof(*keep));
@@ -404,7 +387,7 @@ static int close_runtimes_fds(const struct child_init *c)
 /* Before a wait that may last: no directory, nothing but what the wait itself is made of. run does not wait. */
 static int close_build_fds(const struct child_init *c)
 {
-	const int keep[] = { c->waiting, c->listen, c->watch, c->socket_file };
+	const int keep[] = { c->waiting, c->listen, c->socket_file };
 
 	return c->listen >= 0 ? child_close_fds(&c->p, keep, ARRAY_SIZE(keep)) : 0;
 }

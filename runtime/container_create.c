@@ -7,7 +7,6 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -54,7 +53,6 @@ static void build_deinit(struct build *b)
 		fd_close(&b->ns.join[i].fd);
 	fd_close(&b->child.rootfs);
 	fd_close(&b->child.listen);
-	fd_close(&b->child.watch);
 	fd_close(&b->child.socket_file);
 	fd_close(&b->child.p.proc);
 	fd_close(&b->child.p.sync);
@@ -191,7 +189,6 @@ static int listen_for_start(struct build *b)
 {
 	struct child_init *c = &b->child;
 	struct sockaddr_un a;
-	char dir[64];
 
 	container_socket_address(b->i->c->dir, &a);
 	c->listen = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -200,10 +197,6 @@ static int listen_for_start(struct build *b)
 	c->socket_file = openat(b->i->c->dir, STATE_SOCKET, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (c->socket_file < 0)
 		return ERR(-errno, "cannot open the start socket");
-	snprintf(dir, sizeof(dir), "/proc/self/fd/%d", b->i->c->dir);
-	c->watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (c->watch >= 0 && inotify_add_watch(c->watch, dir, IN_DELETE | IN_DELETE_SELF | IN_ONLYDIR) < 0)
-		fd_close(&c->watch);
 	return 0;
 }
 
@@ -334,7 +327,6 @@ int container_create(struct instance *i, const struct launch *l)
 			.rootfs = FD_NONE,
 			.waiting = i->waiting,
 			.listen = FD_NONE,
-			.watch = FD_NONE,
 			.socket_file = FD_NONE,
 		},
 	};

@@ -326,6 +326,20 @@ cleanup() {
 	refused 1 "cannot start" start "$ID"
 }
 
+# Each costs at the execve that `start` waits for; to close an inotify takes the kernel 15 ms.
+@test "the waiting process holds no fd but stdio, the lock and the start socket" {
+	local fd held=()
+	args sleep 1000
+	nacre create "$ID" </dev/null >/dev/null 2>&1
+	wait_for 5 creator_socket_closed "$(pid_of "$ID")"
+	for fd in "/proc/$(pid_of "$ID")/fd"/*; do
+		[ "${fd##*/}" -lt 3 ] || held+=("$(readlink "$fd" | sed 's/:.*//; s,.*/,,')")
+	done
+	equals "socket start.sock waiting" "$(printf '%s\n' "${held[@]}" | sort | xargs)"
+}
+
+creator_socket_closed() { [ "$(find "/proc/$1/fd" -lname 'socket:*' | wc -l)" = 1 ]; }
+
 @test "the waiting process ends when its state directory is removed" {
 	local pid
 	args sleep 1000
