@@ -277,16 +277,45 @@ int ns_spawn(const struct ns_req *req, int cgroup_fd, int (*fn)(void *arg), void
 	return 0;
 }
 
-int ns_spawn_sibling(int (*fn)(void *arg), void *arg, pid_t *ret_pid)
-{
-	const struct ns_req none = { 0 };
-	int pidfd = FD_NONE;
+struct ns_sibling {
+	pid_t pid;
+};
 
-	*ret_pid = clone_child(&none, -1, CLONE_PARENT, &pidfd);
-	if (*ret_pid == 0)
+int ns_sibling_new(struct ns_sibling **ret_s)
+{
+	void *p = mmap(NULL, sizeof(**ret_s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return ERR(-errno, "cannot map memory for a new process' pid");
+	*ret_s = p;
+	return 0;
+}
+
+void ns_sibling_free(struct ns_sibling *s)
+{
+	if (s != NULL)
+		munmap(s, sizeof(*s));
+}
+
+pid_t ns_sibling_pid(const struct ns_sibling *s)
+{
+	return __atomic_load_n(&s->pid, __ATOMIC_RELAXED);
+}
+
+int ns_spawn_sibling(int (*fn)(void *arg), void *arg, struct ns_sibling *s)
+{
+	struct clone_args args = {
+		.flags = CLONE_PARENT | CLONE_PARENT_SETTID,
+		.parent_tid = (uint64_t)(uintptr_t)&s->pid,
+	};
+	pid_t pid;
+
+	if (madvise(s, sizeof(*s), MADV_DONTFORK) < 0)
+		return ERR(-errno, "cannot keep memory from a new process");
+	pid = sys_clone3(&args);
+	if (pid == 0)
 		_exit(fn(arg));
-	fd_close(&pidfd);
-	return *ret_pid < 0 ? ERR(-errno, "cannot create the process") : 0;
+	return pid < 0 ? ERR(-errno, "cannot create the process") : 0;
 }
 
 int ns_enter(const struct ns_req *req)

@@ -61,9 +61,16 @@ int ns_spawn(const struct ns_req *req, int cgroup_fd, int (*fn)(void *arg), void
 
 /*
  * For a process that stands between (exec's stage): makes a child of its parent, a sibling,
- * with all it has itself. *ret_pid as its own pid namespace counts.
+ * with all it has itself. Who must reap it is the parent, so the pid is told by a page of memory that both
+ * share: the kernel writes it (as the caller's pid namespace counts) before the sibling runs and whether or
+ * not the caller lives on. The sibling, which others may write to, does not have the page.
  */
-int ns_spawn_sibling(int (*fn)(void *arg), void *arg, pid_t *ret_pid);
+struct ns_sibling;
+int ns_sibling_new(struct ns_sibling **ret_s);
+void ns_sibling_free(struct ns_sibling *s);
+/* 0: there is none (yet). */
+pid_t ns_sibling_pid(const struct ns_sibling *s);
+int ns_spawn_sibling(int (*fn)(void *arg), void *arg, struct ns_sibling *s);
 
 /* In the child, first: joins what ns_spawn() left to it, then makes the new cgroup namespace. */
 int ns_enter(const struct ns_req *req);

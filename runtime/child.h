@@ -46,6 +46,7 @@ struct child_init {
 
 struct child_exec {
 	struct child_process p;
+	struct ns_sibling *made;	/* tells the runtime which process the stage has made */
 	int pidfd;			/* the container's init */
 	unsigned int ns_flags;		/* to be joined */
 	bool user_ns;

@@ -64,7 +64,6 @@ static int stage_enter(struct child_exec *c)
 int child_exec_stage(void *arg)
 {
 	struct child_exec *c = arg;
-	pid_t pid = -1;
 	int r = child_close_fds(&c->p, &c->pidfd, 1);
 
 	if (r == 0)
@@ -74,9 +73,7 @@ int child_exec_stage(void *arg)
 	if (r == 0)
 		r = stage_enter(c);
 	if (r == 0)
-		r = ns_spawn_sibling(child_exec_main, c, &pid);
-	if (r == 0)
-		r = sync_send_pid(c->p.sync, pid);
+		r = ns_spawn_sibling(child_exec_main, c, c->made);
 	if (r < 0)
 		sync_send_error(c->p.sync, r);
 	return r < 0 ? 1 : 0;

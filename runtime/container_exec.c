@@ -59,46 +59,37 @@ static int exec_spawn(struct instance *i, struct child_exec *c, const struct exe
 	return r < 0 ? r : ns_spawn(&none, cgroup, child_exec_stage, c, &pid, ret_pidfd);
 }
 
-/* The stage's word, the pid, and the new process' word, READY, come in any order. */
-static int exec_await(int sync, pid_t *ret_pid)
+static int exec_serve(struct instance *i, const struct child_exec *c, int sync, pid_t *ret_pid, int *ret_pidfd)
 {
-	bool ready = false;
+	int r = sync_expect(sync, SYNC_READY, "the new process");
 
-	while (*ret_pid == 0 || !ready) {
-		struct sync_msg m;
-		int r = sync_recv(sync, &m);
-
-		if (r < 0)
-			return r;
-		if (m.stage == SYNC_PID && m.err > 0)
-			*ret_pid = m.err;
-		else if (m.stage == SYNC_READY)
-			ready = true;
-		else
-			return ERR_PLAIN(-EPIPE, "the new process ended unexpectedly");
-	}
-	return 0;
-}
-
-static int exec_serve(struct instance *i, const struct process_req *p, int sync, pid_t *ret_pid, int *ret_pidfd)
-{
-	int r = exec_await(sync, ret_pid);
-
+	if (r < 0)
+		return r;
 	/* It is our own child and not reaped, so the number is still its own. */
-	if (*ret_pid > 0) {
-		*ret_pidfd = pidfd_open(*ret_pid, 0);
-		if (*ret_pidfd < 0 && r == 0)
-			r = ERR(-errno, "cannot open the new process");
-	}
-	if (r == 0)
-		r = container_set_from_outside(p, *ret_pid, (i->c->state.ns_flags & CLONE_NEWUSER) != 0);
+	*ret_pid = ns_sibling_pid(c->made);
+	*ret_pidfd = pidfd_open(*ret_pid, 0);
+	if (*ret_pidfd < 0)
+		return ERR(-errno, "cannot open the new process");
+	r = container_set_from_outside(c->p.req, *ret_pid, (i->c->state.ns_flags & CLONE_NEWUSER) != 0);
 	if (r == 0 && sync_send(sync, SYNC_START) < 0)
 		r = ERR_PLAIN(-EPIPE, "the new process ended unexpectedly");
 	return r;
 }
 
-/* stage: its pidfd. The new process ends by itself when our end of the socket closes; no zombie is left to the caller. */
-static int exec_run(struct instance *i, const struct exec_launch *l, struct child_exec *c, int *sync, pid_t *ret_pid,
+/* Nothing stays alive, and no zombie to whoever gets our children when we end. The stage is gone: nothing new comes. */
+static void end_new(const struct child_exec *c)
+{
+	pid_t pid = ns_sibling_pid(c->made);
+	_cleanup_close_ int pidfd = pid > 0 ? pidfd_open(pid, 0) : FD_NONE;
+	int status;
+
+	if (pidfd < 0)
+		return;
+	(void)proc_send_signal(pidfd, SIGKILL);
+	(void)proc_wait(pidfd, -1, &status);
+}
+
+static int exec_run(struct instance *i, const struct exec_launch *l, struct child_exec *c, int sync, pid_t *ret_pid,
 		    int *ret_pidfd)
 {
 	_cleanup_close_ int stage = FD_NONE;
@@ -107,13 +98,10 @@ static int exec_run(struct instance *i, const struct exec_launch *l, struct chil
 	fd_close(&c->p.sync);
 	if (r < 0)
 		return r;
-	r = exec_serve(i, c->p.req, *sync, ret_pid, ret_pidfd);
-	if (r < 0)
-		fd_close(sync);
+	r = exec_serve(i, c, sync, ret_pid, ret_pidfd);
 	(void)proc_wait(stage, -1, &status);
-	if (r < 0 && *ret_pidfd >= 0) {
-		(void)proc_send_signal(*ret_pidfd, SIGKILL);
-		(void)proc_wait(*ret_pidfd, -1, &status);
+	if (r < 0) {
+		end_new(c);
 		fd_close(ret_pidfd);
 	}
 	return r;
@@ -151,14 +139,17 @@ int container_exec(struct instance *i, const struct exec_launch *l, pid_t *ret_p
 	if (r == 0 && (process.apparmor != NULL || process.selinux != NULL))
 		r = procfs_open(&c.p.proc);
 	if (r == 0)
+		r = ns_sibling_new(&c.made);
+	if (r == 0)
 		r = sync_pair(pair);
 	c.p.sync = pair[1];
 	if (r == 0)
-		r = exec_run(i, l, &c, &pair[0], ret_pid, ret_pidfd);
+		r = exec_run(i, l, &c, pair[0], ret_pid, ret_pidfd);
 	*ret_sync = r == 0 ? take_fd(&pair[0]) : FD_NONE;
 	fd_close(&pair[0]);
 	fd_close(&c.p.sync);
 	fd_close(&c.p.proc);
+	ns_sibling_free(c.made);
 	seccomp_program_deinit(&filter);
 	return r;
 }

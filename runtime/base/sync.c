@@ -36,13 +36,6 @@ int sync_send(int fd, enum sync_stage stage)
 	return send_msg(fd, &m);
 }
 
-int sync_send_pid(int fd, int pid)
-{
-	struct sync_msg m = { .stage = SYNC_PID, .err = pid };
-
-	return send_msg(fd, &m);
-}
-
 void sync_send_error(int fd, int err)
 {
 	struct sync_msg m = { .stage = SYNC_ERROR, .err = err };

@@ -19,13 +19,12 @@ enum sync_stage {
 	SYNC_READY,		/* child: all is applied but the process properties; waits */
 	SYNC_COMMIT,		/* creator: the state is complete; from now on wait for `start` without me */
 	SYNC_START,		/* parent or `start`: run the process */
-	SYNC_PID,		/* exec's stage process: err holds the pid of the process it made */
-	SYNC_LAST = SYNC_PID,
+	SYNC_LAST = SYNC_START,
 };
 
 struct sync_msg {
 	uint32_t stage;
-	int32_t err;		/* SYNC_ERROR: negative errno; SYNC_PID: the pid */
+	int32_t err;		/* SYNC_ERROR: negative errno */
 	char text[2048];	/* SYNC_ERROR: NUL-terminated */
 };
 
@@ -34,7 +33,6 @@ int sync_pair(int ret_fds[2]);
 
 /* 0 or -errno (EPIPE when the other end is gone); never raises SIGPIPE. */
 int sync_send(int fd, enum sync_stage stage);
-int sync_send_pid(int fd, int pid);
 /* Sends SYNC_ERROR with err and the error channel's text. Best effort. */
 void sync_send_error(int fd, int err);
 

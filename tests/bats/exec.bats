@@ -348,6 +348,23 @@ has_processes() { [ "$(nacre ps --format json "$ID" | jq length)" = "$1" ]; }
 	has_processes 1
 }
 
+# reaped STRACE-OPTION...: exec of what is not there, disturbed by strace. Its caller gets no child but the one it made.
+reaped() {
+	local out
+	out=$(timeout -k 5 "$NACRE_TIMEOUT" "$HELPERS/subreaper" strace -f -o "$T/trace" "$@" \
+		"$NACRE_BIN" --root "$ROOT" exec "$ID" nonesuch 2>"$T/err" </dev/null 3>&-)
+	[[ "$out" == *" 255" && "$out" != *$'\n'* ]] || { echo "$out"; cat "$T/err" "$T/trace"; return 1; }
+	has_processes 1
+}
+
+@test "that fails leaves no zombie to the caller, whoever fails first" {
+	requires strace
+	run_sleeping
+	# The new process fails while its maker still stands in clone3; any of the two is killed as it reports.
+	reaped -e trace=clone3 -e inject=clone3:delay_exit=300000
+	reaped -e trace=sendto -e inject=sendto:signal=KILL
+}
+
 @test "a container without a pid namespace" {
 	config '.linux.namespaces |= map(select(.type != "pid"))'
 	run_sleeping
