@@ -106,9 +106,9 @@ int state_save(int dir, const struct state *s, bool first)
 
 /* ---- reading ---- */
 
-static int damaged(const char *what)
+static int damaged(const char *key)
 {
-	return ERR_PLAIN(-EBADMSG, "its state file is damaged (%s)", what);
+	return ERR_PLAIN(-EBADMSG, "its state file is damaged: \"%s\" is missing, or not what was written", key);
 }
 
 static int get_string(const struct json *o, const char *key, bool required, const char **ret)
@@ -273,7 +273,7 @@ int state_parse(struct arena *a, const char *text, unsigned long len, struct sta
 
 	*s = (struct state){ 0 };
 	if (r < 0)
-		return r == -ENOMEM ? r : damaged(err_text());
+		return r == -ENOMEM ? r : ERR_CONTEXT(-EBADMSG, "its state file is damaged");
 	if (o->type != JSON_OBJECT || get_u64(o, "version", INT_MAX, &version) < 0)
 		return damaged("version");
 	if (version != STATE_VERSION)

@@ -69,17 +69,30 @@ TEST(round_trip)
 
 TEST(damaged)
 {
-	static const char *const texts[] = {
-		"{", "[]", "{}", "{\"version\":2}", "{\"version\":1}", "{\"version\":\"1\"}", "null", "{\"version\":1,\"id\":3}",
-		("{\"version\":1,\"id\":\"a\",\"bundle\":\"/\",\"rootfs\":\"/\",\"ociVersion\":\"1\",\"created\":\"\",\"owner\":\"\","
-		"\"isolation\":\"x\",\"pid\":-1}"),
+	static const struct {
+		const char *text, *says;
+	} cases[] = {
+		{ "{", "state.json: " },
+		{ "[]", "\"version\"" },
+		{ "{}", "\"version\"" },
+		{ "{\"version\":2}", "has version 2" },
+		{ "{\"version\":1}", "\"id\"" },
+		{ "{\"version\":\"1\"}", "\"version\"" },
+		{ "null", "\"version\"" },
+		{ "{\"version\":1,\"id\":3}", "\"id\"" },
+		{ ("{\"version\":1,\"id\":\"a\",\"bundle\":\"/\",\"rootfs\":\"/\",\"ociVersion\":\"1\",\"created\":\"\",\"owner\":\"\","
+		   "\"isolation\":\"x\",\"pid\":-1}"), "\"pid\"" },
 	};
 	struct arena *a = arena_new(0);
 	struct state s;
 
-	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		CHECK_INT(state_parse(a, texts[i], strlen(texts[i]), &s), -EBADMSG);
-		CHECK(*err_text() != '\0');
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *said;
+
+		CHECK_INT(state_parse(a, cases[i].text, strlen(cases[i].text), &s), -EBADMSG);
+		CHECK(strstr(err_text(), cases[i].says) != NULL);
+		said = strstr(err_text(), "its state file");
+		CHECK(said != NULL && strstr(said + 1, "its state file") == NULL);
 	}
 	arena_free(a);
 }
