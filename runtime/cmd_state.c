@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "oci/json.h"
+#include "oci/spec.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
@@ -41,13 +42,13 @@ static const char *owner_name(const char *owner)
 	return pw != NULL ? pw->pw_name : owner;
 }
 
-/* A directory whose record was never written still has a name and can be deleted. */
+/* A directory whose record is not written, yet or for ever, has a name and can be deleted. */
 static void complete(struct container *c)
 {
 	struct state *s = &c->state;
 
 	if (!c->has_state)
-		*s = (struct state){ .id = c->id, .bundle = "", .rootfs = "", .oci_version = "", .created = "", .owner = "0" };
+		*s = (struct state){ .id = c->id, .bundle = "", .rootfs = "", .oci_version = SPEC_VERSION, .owner = "0" };
 	s->owner = owner_name(s->owner);
 }
 
@@ -77,6 +78,10 @@ static int cmd_state(const struct globals *g, int argc, char **argv)
 	r = lifecycle_status(g->root, operands[0], &c, &i, &status, &pid);
 	if (r < 0)
 		return r;
+	/* No bundle to name, so no state of the specification; what runs on is a create that is only beginning. */
+	if (!c.has_state && status != STATUS_CREATING)
+		return ERR_HINT(ERR_PLAIN(-ENOENT, "container \"%s\" has no state: its create was ended before it wrote any", c.id),
+				"nacre delete removes what is left of it");
 	complete(&c);
 	w = json_writer_new(true);
 	state_write_oci(w, &c.state, status, pid, true);
@@ -125,7 +130,7 @@ static void list_one(const char *root, const char *id, struct json_writer *w)
 	pid_t pid;
 	int r = lifecycle_status(root, id, &c, &i, &status, &pid);
 
-	if (r < 0 && c.dir < 0) {
+	if (r == -ENOENT || (r < 0 && c.dir < 0)) {
 		err_clear();
 		return;
 	}
@@ -139,7 +144,7 @@ static void list_one(const char *root, const char *id, struct json_writer *w)
 		state_write_oci(w, &c.state, status, pid, true);
 	else
 		printf("%-28s %-8d %-9s %-36s %-20.19s %s\n", id, (int)pid, status_name(status), c.state.bundle,
-		       c.state.created, c.state.owner);
+		       c.state.created != NULL ? c.state.created : "", c.state.owner);
 }
 
 static int list_all(const char *root, const struct list_flags *f, const struct option_list *ids)

@@ -34,6 +34,12 @@ int lifecycle_status(const char *root, const char *id, struct container *c, stru
 		return r;
 	i->c = c;
 	*ret_status = status_now(i, ret_pid, &r);
+	if (r < 0 || *ret_status != STATUS_STOPPED || (c->has_state && c->state.pid > 0))
+		return r;
+	/* Its creator may have finished after we read the record and before we looked at its lock. */
+	r = container_reload(c);
+	if (r == 0)
+		*ret_status = status_now(i, ret_pid, &r);
 	return r;
 }
 

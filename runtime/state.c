@@ -110,14 +110,15 @@ static int no_such(const char *id)
 	return ERR_PLAIN(-ENOENT, "container \"%s\" does not exist", id);
 }
 
-static int load(struct container *c)
+int container_reload(struct container *c)
 {
 	int r = state_load(c->arena, c->dir, &c->state);
+	struct stat st;
 
 	if (r == -ENOENT) {
-		err_clear();
 		c->has_state = false;
-		return 0;
+		/* Removed meanwhile, or nothing is written yet. */
+		return fstat(c->dir, &st) < 0 || st.st_nlink == 0 ? no_such(c->id) : 0;
 	}
 	if (r < 0)
 		return ERR_CONTEXT(r, "container \"%s\"", c->id);
@@ -137,7 +138,7 @@ int container_open(const char *root, const char *id, struct container *c)
 	r = open_dir(c);
 	if (r < 0)
 		return r == -ENOENT ? no_such(id) : ERR(r, "cannot open the state of container \"%s\"", id);
-	return load(c);
+	return container_reload(c);
 }
 
 static int take_lock(struct container *c, bool wait)
@@ -157,7 +158,7 @@ int container_lock(struct container *c, bool wait)
 
 	if (r == -ENOENT)
 		return no_such(c->id);
-	return r < 0 ? r : load(c);
+	return r < 0 ? r : container_reload(c);
 }
 
 int container_lock_existing(struct container *c)

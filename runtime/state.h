@@ -101,6 +101,9 @@ int container_open(const char *root, const char *id, struct container *c);
 /* Takes the lock; wait: until the holder lets go, else -EWOULDBLOCK. Reads the record again. */
 int container_lock(struct container *c, bool wait);
 
+/* Reads the record again, without lock. -ENOENT with a text: it was removed meanwhile. */
+int container_reload(struct container *c);
+
 /* Lets others at it, the directory stays open. */
 void container_unlock(struct container *c);
 
@@ -118,7 +121,8 @@ void container_deinit(struct container *c);
 
 /*
  * The status now, from the kernel's own facts (process, lock, freezer). frozen: what the
- * cgroup says. *ret_pid is 0 when stopped.
+ * cgroup says. *ret_pid is 0 when stopped. Without a pid in the record and with nobody at work on it, it
+ * is stopped, if the record is still that one: see container_reload().
  */
 enum container_status container_status(const struct container *c, bool frozen, pid_t *ret_pid);
 

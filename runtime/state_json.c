@@ -305,7 +305,7 @@ int state_load(struct arena *a, int dir, struct state *s)
 		return r;
 	if (r < 0)
 		return ERR(r, "cannot read its state file");
-	if (len == 0)
+	if (len == 0)	/* between open and the one write, or killed there */
 		return -ENOENT;
 	return state_parse(a, text, len, s);
 }
@@ -321,7 +321,8 @@ void state_write_oci(struct json_writer *w, const struct state *s, enum containe
 	json_kv_string(w, "bundle", s->bundle);
 	if (extra) {
 		json_kv_string(w, "rootfs", s->rootfs);
-		json_kv_string(w, "created", s->created);
+		if (s->created != NULL)
+			json_kv_string(w, "created", s->created);
 	}
 	write_annotations(w, s);
 	if (extra)

@@ -135,6 +135,54 @@ field() { nacre state "$ID" | jq -r "$1"; }
 	done
 }
 
+@test "a create that was killed before it wrote a record: an error, and delete --force clears it" {
+	mkdir -p "$ROOT/$ID"
+	refused 1 "has no state" state "$ID"
+	nacre delete --force "$ID"
+	refused 1 "does not exist" state "$ID"
+	mkdir "$ROOT/$ID"
+	touch "$ROOT/$ID/state.json"
+	refused 1 "has no state" state "$ID"
+	refused 1 "container not running" kill "$ID"
+	refused 1 "already exists" create "$ID"
+	nacre delete "$ID"
+	nacre run "$ID"
+}
+
+@test "a create that has not written its record yet: creating" {
+	local file creator
+	mkdir -p "$ROOT/$ID"
+	for file in "" state.json; do
+		[ -z "$file" ] || touch "$ROOT/$ID/$file"
+		detached flock -x "$ROOT/$ID" sleep 5
+		creator=$!
+		wait_for 5 locked "$ROOT/$ID"
+		equals "creating 0 $ID 1.3.0" "$(field '"\(.status) \(.pid) \(.id) \(.ociVersion)"')"
+		nacre list --format json | jq -e 'length == 1' >"$T/out"
+		kill "$(pgrep -P "$creator")"
+		wait "$creator" || true
+	done
+}
+
+locked() { ! flock -n -x "$1" true; }
+
+@test "a create that finishes while state looks: created" {
+	local creator
+	requires strace
+	config --arg t "$T" '.hooks.createRuntime = [{path: "/bin/sh", args: ["sh", "-c", "touch \($t)/in; until [ -e \($t)/go ]; do sleep 0.05; done"]}]'
+	detached "$NACRE_BIN" --root "$ROOT" create "$ID" </dev/null
+	creator=$!
+	wait_for 10 test -e "$T/in"
+	# It has read the record, and stands before the look at the lock.
+	detached timeout 20 strace -o "$T/trace" -e trace=flock -e inject=flock:delay_enter=2000000:when=1 \
+		"$NACRE_BIN" --root "$ROOT" state "$ID" >"$T/out" </dev/null
+	wait_for 10 grep -q flock "$T/trace"
+	touch "$T/go"
+	wait "$creator"
+	wait
+	equals created "$(jq -r .status "$T/out")"
+}
+
 @test "running as soon as run --detach has returned" {
 	requires cgroup
 	args sleep 1000
