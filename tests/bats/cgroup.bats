@@ -284,6 +284,23 @@ made_below() { grep -q . "$(cgroup_mount)/nacre-$ID/a/b/c/cgroup.procs"; }
 	done
 }
 
+# On a hybrid host the v1 hierarchies are mounts below it (CVE-2023-25809 was one that stayed writable).
+@test "a cgroup mount without a cgroup and a namespace of its own: the host's, read-only with all below it" {
+	local option
+	config '.linux.namespaces |= map(select(.type != "cgroup"))'
+	for option in rw rrw; do
+		config --arg o "$option" '(.mounts[] | select(.type == "cgroup")).options = ["nosuid", $o]'
+		sh_args 'awk "\$5 ~ \"^/sys/fs/cgroup(/|\\$)\" { print \$5, \$6 }" /proc/self/mountinfo
+			find /sys/fs/cgroup -name cgroup.procs -maxdepth 3 | while read -r f; do
+				if (: >>"$f") 2>/dev/null; then echo "$f rw"; fi
+			done'
+		run -0 nacre --cgroup-manager disabled run "$ID"
+		echo "$output"
+		[ "${#lines[@]}" -eq "$(grep -c ' /sys/fs/cgroup[/ ]' /proc/self/mountinfo)" ]
+		! grep -vE ' ro(,|$)' <<<"$output"
+	done
+}
+
 @test "exec is in the container's cgroup" {
 	args sleep 1000
 	nacre create "$ID"
