@@ -24,14 +24,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "terminal.h"
+
 static char shown[1 << 20];
 static size_t n_shown, waited;
-
-static int die(const char *what)
-{
-	perror(what);
-	exit(2);
-}
 
 static void set_size(int fd, const char *text)
 {
@@ -39,24 +35,6 @@ static void set_size(int fd, const char *text)
 
 	if (sscanf(text, "%hux%hu", &ws.ws_row, &ws.ws_col) != 2 || ioctl(fd, TIOCSWINSZ, &ws) < 0)
 		die("size");
-}
-
-static void type_text(int fd, const char *s)
-{
-	while (*s != '\0') {
-		char c = *s++, hex[3] = "";
-
-		if (c == '\\' && *s == 'n') {
-			c = '\n';
-			s++;
-		} else if (c == '\\' && *s == 'x') {
-			memcpy(hex, s + 1, strnlen(s + 1, 2));
-			c = (char)strtoul(hex, NULL, 16);
-			s += 1 + strlen(hex);
-		}
-		if (write(fd, &c, 1) != 1)
-			die("write");
-	}
 }
 
 static void start(char **command, int slave)

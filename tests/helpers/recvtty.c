@@ -19,11 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static int die(const char *what)
-{
-	perror(what);
-	exit(2);
-}
+#include "terminal.h"
 
 /* Bound under another name and renamed, so that the path is there only when connect(2) works. */
 static int listen_at(const char *path)
@@ -59,24 +55,6 @@ static int receive(int sock, int flags)
 	if (c != NULL && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
 		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
 	return fd;
-}
-
-static void send_text(int fd, const char *s)
-{
-	while (*s != '\0') {
-		char c = *s++, hex[3] = "";
-
-		if (c == '\\' && *s == 'n') {
-			c = '\n';
-			s++;
-		} else if (c == '\\' && *s == 'x') {
-			memcpy(hex, s + 1, strnlen(s + 1, 2));
-			c = (char)strtoul(hex, NULL, 16);
-			s += 1 + strlen(hex);
-		}
-		if (write(fd, &c, 1) != 1)
-			die("write");
-	}
 }
 
 static int take_now(int listener)
@@ -148,7 +126,7 @@ int main(int argc, char **argv)
 	if (resize.ws_row > 0 && ioctl(tty, TIOCSWINSZ, &resize) < 0)
 		die("resize");
 	if (input != NULL)
-		send_text(tty, input);
+		type_text(tty, input);
 	relay(tty);
 	return 0;
 }
