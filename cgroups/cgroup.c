@@ -236,18 +236,25 @@ int cgroup_create(const struct cgroup_host *host, const char *path, int *ret_fd,
 	return 0;
 }
 
-int cgroup_open(const struct cgroup_host *host, const char *path, int *ret_fd)
+/* open_parent() of the last component, whose name is put into ret_name (NAME_MAX + 1 bytes). */
+static int open_holder(const struct cgroup_host *host, const char *path, char *ret_name, int *ret_dir)
 {
-	_cleanup_close_ int dir = FD_NONE;
 	struct cgroup_part part;
-	char name[NAME_MAX + 1];
-	int fd = FD_NONE, r = cgroup_path_check(path);
+	int r = cgroup_path_check(path);
 
 	if (r < 0)
 		return r;
 	part = last_part(path);
-	cgroup_part_name(path, &part, name);
-	r = open_parent(host, path, &part, &dir);
+	cgroup_part_name(path, &part, ret_name);
+	return open_parent(host, path, &part, ret_dir);
+}
+
+int cgroup_open(const struct cgroup_host *host, const char *path, int *ret_fd)
+{
+	_cleanup_close_ int dir = FD_NONE;
+	char name[NAME_MAX + 1];
+	int fd = FD_NONE, r = open_holder(host, path, name, &dir);
+
 	if (r < 0 && r != -ENOENT)
 		return r;
 	if (r == 0)
@@ -342,13 +349,8 @@ int cgroup_remove(const struct cgroup_host *host, const char *path, size_t creat
 	_cleanup_close_ int dir = FD_NONE;
 	struct cgroup_part part;
 	char name[NAME_MAX + 1];
-	int r = cgroup_path_check(path);
+	int r = open_holder(host, path, name, &dir);
 
-	if (r < 0)
-		return r;
-	part = last_part(path);
-	cgroup_part_name(path, &part, name);
-	r = open_parent(host, path, &part, &dir);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	if (r == 0)
@@ -357,6 +359,7 @@ int cgroup_remove(const struct cgroup_host *host, const char *path, size_t creat
 		return ERR_PLAIN(r, "cannot remove cgroup \"%s\": it still has processes", path);
 	if (r < 0 && r != -ENOENT)
 		return ERR(r, "cannot remove cgroup \"%s\"", path);
+	part = last_part(path);
 	return part_before(path, &part) ? remove_upwards(host, path, part, created_from) : 0;
 }
 

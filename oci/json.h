@@ -72,3 +72,5 @@ void json_kv_bool(struct json_writer *w, const char *key, bool v);
 void json_kv_strings(struct json_writer *w, const char *key, const char *const *v, size_t n);
 /* The text (malloc'ed, the caller's) with a trailing newline when pretty; NULL after any failure. */
 char *json_writer_take(struct json_writer *w, size_t *ret_len);
+/* Writes that text to standard output. */
+int json_writer_print(struct json_writer *w);

@@ -8,6 +8,7 @@
  */
 #include "oci/json.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include <yajl/yajl_gen.h>
 
 #include "oci/utf8.h"
+#include "runtime/base/err.h"
 #include "runtime/base/str.h"
 
 #define INDENT "  "
@@ -237,4 +239,15 @@ char *json_writer_take(struct json_writer *w, size_t *ret_len)
 	if (text != NULL && ret_len != NULL)
 		*ret_len = len;
 	return text;
+}
+
+int json_writer_print(struct json_writer *w)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+
+	text = json_writer_take(w, &len);
+	if (text == NULL)
+		return ERR_NOMEM();
+	return fwrite(text, 1, len, stdout) == len ? 0 : ERR(-errno, "cannot write to standard output");
 }

@@ -109,27 +109,46 @@ static int too_large(const char *name)
 	return ERR_PLAIN(-EFBIG, "%s: larger than %zu MiB", name, SPEC_MAX_BYTES / (1024 * 1024));
 }
 
-/* An empty spec with its arena, and the tree of the text in that arena. */
-static int spec_begin(const char *name, const char *text, size_t len, struct spec **ret_spec,
-		      const struct json **ret_tree)
+/* What a text is: reads the tree into the empty spec and checks it. */
+typedef int text_reader(const struct spec_reader *r, const struct json *tree, struct spec *s);
+
+static int read_document(const struct spec_reader *r, const struct json *tree, struct spec *s)
+{
+	int ret = spec_read_object(r, tree, &document, s);
+
+	return ret < 0 ? ret : spec_check(r, s);
+}
+
+static int read_process(const struct spec_reader *r, const struct json *tree, struct spec *s)
+{
+	/* The process as the only property of a document, so that one reader serves both. */
+	static const struct field field = {
+		.shape = &spec_shape_process, .at = FIELD_AT(struct spec, process, const struct spec_process *),
+	};
+	int ret = read_pointed(r, tree, &field, s);
+
+	return ret < 0 ? ret : spec_check_process(r, s->process, "");
+}
+
+static int parse(const char *name, const char *text, size_t len, text_reader *read, struct spec **ret_spec)
 {
 	_cleanup_spec_ struct spec *s = NULL;
-	struct arena *a;
+	struct spec_reader reader = { .name = name, .arena = arena_new(MEMORY_MAX) };
+	const struct json *tree;
 	int r;
 
-	if (len > SPEC_MAX_BYTES)
-		return too_large(name);
-	a = arena_new(MEMORY_MAX);
-	if (a == NULL)
+	if (reader.arena == NULL)
 		return ERR_NOMEM();
-	s = arena_alloc(a, sizeof(*s));
+	s = arena_alloc(reader.arena, sizeof(*s));
 	if (s == NULL) {
-		arena_free(a);
+		arena_free(reader.arena);
 		return ERR_NOMEM();
 	}
-	s->arena = a;
+	s->arena = reader.arena;
 	spec_shape_init(&document, s);
-	r = json_parse(a, name, text, len, SPEC_MAX_DEPTH, ret_tree);
+	r = len > SPEC_MAX_BYTES ? too_large(name) : json_parse(s->arena, name, text, len, SPEC_MAX_DEPTH, &tree);
+	if (r == 0)
+		r = read(&reader, tree, s);
 	if (r < 0)
 		return r;
 	*ret_spec = s;
@@ -139,46 +158,12 @@ static int spec_begin(const char *name, const char *text, size_t len, struct spe
 
 int spec_parse(const char *name, const char *text, size_t len, struct spec **ret_spec)
 {
-	_cleanup_spec_ struct spec *s = NULL;
-	struct spec_reader reader = { .name = name };
-	const struct json *tree;
-	int r = spec_begin(name, text, len, &s, &tree);
-
-	if (r < 0)
-		return r;
-	reader.arena = s->arena;
-	r = spec_read_object(&reader, tree, &document, s);
-	if (r == 0)
-		r = spec_check(&reader, s);
-	if (r < 0)
-		return r;
-	*ret_spec = s;
-	s = NULL;
-	return 0;
+	return parse(name, text, len, read_document, ret_spec);
 }
 
 int spec_parse_process(const char *name, const char *text, size_t len, struct spec **ret_spec)
 {
-	/* The process as the only property of a document, so that one reader serves both. */
-	static const struct field field = {
-		.shape = &spec_shape_process, .at = FIELD_AT(struct spec, process, const struct spec_process *),
-	};
-	_cleanup_spec_ struct spec *s = NULL;
-	struct spec_reader reader = { .name = name };
-	const struct json *tree;
-	int r = spec_begin(name, text, len, &s, &tree);
-
-	if (r < 0)
-		return r;
-	reader.arena = s->arena;
-	r = read_pointed(&reader, tree, &field, s);
-	if (r == 0)
-		r = spec_check_process(&reader, s->process, "");
-	if (r < 0)
-		return r;
-	*ret_spec = s;
-	s = NULL;
-	return 0;
+	return parse(name, text, len, read_process, ret_spec);
 }
 
 int spec_parse_resources(const char *name, const char *text, size_t len, struct spec **ret_spec)

@@ -2,16 +2,12 @@
 /* nacre features (runtime-spec features.md): what this build can do, whatever the host. */
 #include "runtime/command.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "namespaces/caps.h"
 #include "namespaces/mount_options.h"
 #include "namespaces/ns.h"
 #include "oci/json.h"
 #include "oci/spec.h"
-#include "runtime/base/err.h"
 #include "runtime/base/str.h"
 #include "runtime/plan.h"
 #include "seccomp/seccomp.h"
@@ -102,9 +98,7 @@ static void write_linux(struct json_writer *w)
 static int cmd_features(const struct globals *g, int argc, char **argv)
 {
 	_cleanup_json_writer_ struct json_writer *w = NULL;
-	_cleanup_free_ char *text = NULL;
 	char **operands;
-	size_t len;
 	int n, r = command_options(&command_features, NULL, argc, argv, &operands, &n);
 
 	(void)g;
@@ -125,11 +119,7 @@ static int cmd_features(const struct globals *g, int argc, char **argv)
 	/* Present and empty: no annotation changes what this version does. */
 	json_kv_strings(w, "potentiallyUnsafeConfigAnnotations", NULL, 0);
 	json_object_close(w);
-	text = json_writer_take(w, &len);
-	if (text == NULL)
-		return ERR_NOMEM();
-	fputs(text, stdout);
-	return 0;
+	return json_writer_print(w);
 }
 
 const struct command command_features = {

@@ -198,8 +198,6 @@ int plan_print_json(const struct plan *plan)
 {
 	_cleanup_json_writer_ struct json_writer *w = json_writer_new(true);
 	struct printer p = { .json = w };
-	_cleanup_free_ char *text = NULL;
-	size_t len;
 
 	if (w == NULL)
 		return ERR_NOMEM();
@@ -213,9 +211,5 @@ int plan_print_json(const struct plan *plan)
 	walk(&p, plan);
 	json_array_close(w);
 	json_object_close(w);
-	text = json_writer_take(w, &len);
-	if (text == NULL)
-		return ERR_NOMEM();
-	fputs(text, stdout);
-	return 0;
+	return json_writer_print(w);
 }

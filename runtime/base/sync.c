@@ -81,44 +81,51 @@ int sync_expect(int fd, enum sync_stage stage, const char *what)
 	return 0;
 }
 
-int fd_send(int sock, int fd, const char *payload)
-{
-	struct iovec iov = { .iov_base = (void *)(uintptr_t)payload, .iov_len = strlen(payload) };
+/* One fd beside a few bytes. Not to be copied: the header points into it. */
+struct fd_message {
+	struct iovec iov;
 	union {
 		char buf[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
-	} control = { 0 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control.buf, .msg_controllen = sizeof(control.buf),
-	};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	} control;
+	struct msghdr header;
+};
 
+static void fd_message_init(struct fd_message *m, void *payload, size_t len)
+{
+	*m = (struct fd_message){ .iov = { .iov_base = payload, .iov_len = len } };
+	m->header.msg_iov = &m->iov;
+	m->header.msg_iovlen = 1;
+	m->header.msg_control = m->control.buf;
+	m->header.msg_controllen = sizeof(m->control.buf);
+}
+
+int fd_send(int sock, int fd, const char *payload)
+{
+	struct fd_message m;
+	struct cmsghdr *c;
+
+	fd_message_init(&m, (void *)(uintptr_t)payload, strlen(payload));
+	c = CMSG_FIRSTHDR(&m.header);
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	return sendmsg(sock, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
+	return sendmsg(sock, &m.header, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
 int fd_receive(int sock, int *ret_fd)
 {
+	struct fd_message m;
 	char payload[256];
-	struct iovec iov = { .iov_base = payload, .iov_len = sizeof(payload) };
-	union {
-		char buf[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { 0 };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control.buf, .msg_controllen = sizeof(control.buf),
-	};
 	struct cmsghdr *c;
-	ssize_t n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+	ssize_t n;
 
+	fd_message_init(&m, payload, sizeof(payload));
+	n = recvmsg(sock, &m.header, MSG_CMSG_CLOEXEC);
 	if (n < 0)
 		return -errno;
-	c = CMSG_FIRSTHDR(&msg);
+	c = CMSG_FIRSTHDR(&m.header);
 	if (n == 0 || c == NULL || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
 	    c->cmsg_len != CMSG_LEN(sizeof(int)))
 		return n == 0 ? -EPIPE : -EPROTO;
