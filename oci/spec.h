@@ -229,6 +229,7 @@ struct spec_seccomp {
 	uint32_t default_errno_ret;
 	struct strv architectures;	/* SCMP_ARCH_… */
 	struct strv flags;		/* SECCOMP_FILTER_FLAG_… */
+	bool has_flags;			/* an empty list is not an absent one */
 	const char *listener_path, *listener_metadata;	/* NULL if absent */
 	const struct spec_seccomp_rule *rules;
 	size_t n_rules;

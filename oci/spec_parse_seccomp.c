@@ -82,7 +82,7 @@ static const struct field seccomp_fields[] = {
 	{ F_U32(struct spec_seccomp, "defaultErrnoRet", default_errno_ret, 0, ERRNO_RET_MAX),
 	  F_HAS(struct spec_seccomp, has_default_errno_ret) },
 	{ F_WORDS(struct spec_seccomp, "architectures", architectures, &archs) },
-	{ F_WORDS(struct spec_seccomp, "flags", flags, &flags) },
+	{ F_WORDS(struct spec_seccomp, "flags", flags, &flags), F_HAS(struct spec_seccomp, has_flags) },
 	{ F_STRING(struct spec_seccomp, "listenerPath", listener_path) },
 	{ F_STRING(struct spec_seccomp, "listenerMetadata", listener_metadata) },
 	{ F_LIST(struct spec_seccomp, "syscalls", struct spec_seccomp_rule, rules, n_rules, &rule_shape) },

@@ -380,8 +380,8 @@ static int build_seccomp(struct plan *p)
 		.default_errno_ret = in->default_errno_ret,
 		.architectures = in->architectures.v,
 		.n_architectures = in->architectures.n,
-		/* NULL, no list: the filter gets SPEC_ALLOW as with other runtimes. */
-		.flags = in->flags.n > 0 ? in->flags.v : NULL,
+		/* NULL, no list: the filter gets SPEC_ALLOW as with other runtimes; an empty list is no flags. */
+		.flags = in->has_flags ? in->flags.v : NULL,
 		.n_flags = in->flags.n,
 		.rules = rules,
 		.n_rules = in->n_rules,

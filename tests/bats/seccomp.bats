@@ -258,3 +258,19 @@ nr() {
 	run -1 nacre run "$ID"
 	[[ "$output" == *"No space left"* ]]
 }
+
+# loaded_flags JQ-PROGRAM: as the kernel gets them.
+loaded_flags() {
+	config "$1"
+	timeout "$NACRE_TIMEOUT" strace -f -e trace=seccomp -o "$T/trace" "$NACRE_BIN" --root "$ROOT" run "$ID" </dev/null
+	sed -n 's/.*seccomp(SECCOMP_SET_MODE_FILTER, \([^,]*\),.*/\1/p' "$T/trace"
+}
+
+# As runc: who writes an empty list wants no flag, not even the one that other runtimes load by default.
+@test "no list of flags: SPEC_ALLOW; an empty one: none" {
+	requires strace
+	rule SCMP_ACT_ERRNO
+	equals SECCOMP_FILTER_FLAG_SPEC_ALLOW "$(loaded_flags 'del(.linux.seccomp.flags)')"
+	equals 0 "$(loaded_flags '.linux.seccomp.flags = []')"
+	equals SECCOMP_FILTER_FLAG_SPEC_ALLOW "$(loaded_flags '.linux.seccomp.flags = null')"
+}
