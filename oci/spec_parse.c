@@ -130,6 +130,11 @@ static int read_process(const struct spec_reader *r, const struct json *tree, st
 	return ret < 0 ? ret : spec_check_process(r, s->process, "");
 }
 
+static int read_resources(const struct spec_reader *r, const struct json *tree, struct spec *s)
+{
+	return spec_read_object(r, tree, &spec_shape_resources, &s->linux_.resources);
+}
+
 static int parse(const char *name, const char *text, size_t len, text_reader *read, struct spec **ret_spec)
 {
 	_cleanup_spec_ struct spec *s = NULL;
@@ -168,20 +173,7 @@ int spec_parse_process(const char *name, const char *text, size_t len, struct sp
 
 int spec_parse_resources(const char *name, const char *text, size_t len, struct spec **ret_spec)
 {
-	_cleanup_spec_ struct spec *s = NULL;
-	struct spec_reader reader = { .name = name };
-	const struct json *tree;
-	int r = spec_begin(name, text, len, &s, &tree);
-
-	if (r < 0)
-		return r;
-	reader.arena = s->arena;
-	r = spec_read_object(&reader, tree, &spec_shape_resources, &s->linux_.resources);
-	if (r < 0)
-		return r;
-	*ret_spec = s;
-	s = NULL;
-	return 0;
+	return parse(name, text, len, read_resources, ret_spec);
 }
 
 /* Opens a regular file only: a FIFO in its place must not make the runtime wait. */

@@ -318,8 +318,6 @@ static const struct option_row rows[] = {
 static int look_as_json(struct doctor *d)
 {
 	_cleanup_json_writer_ struct json_writer *w = json_writer_new(true);
-	_cleanup_free_ char *text = NULL;
-	size_t len;
 
 	if (w == NULL)
 		return ERR_NOMEM();
@@ -327,11 +325,7 @@ static int look_as_json(struct doctor *d)
 	json_array_open(w);
 	look(d);
 	json_array_close(w);
-	text = json_writer_take(w, &len);
-	if (text == NULL)
-		return ERR_NOMEM();
-	fputs(text, stdout);
-	return 0;
+	return json_writer_print(w);
 }
 
 static int cmd_doctor(const struct globals *g, int argc, char **argv)
