@@ -109,12 +109,17 @@ uint64_t cgroup_weight_from_shares(uint64_t shares);
 int cgroup_settings_write(const struct cgroup_host *host, const char *path, int cgroup_fd, const struct cgroup_setting *s,
 			  size_t n);
 
+/*
+ * What an update leaves open, from the present values: the memory limit when only swap is given, the quota when
+ * only the period is. -errno without a text.
+ */
+int cgroup_resources_complete(int cgroup_fd, struct cgroup_resources *r);
+
 /* What a cgroup had before cgroup_update(), to be taken back or forgotten by cgroup_update_end(). */
 struct cgroup_undo;
 
 /*
- * Changes a cgroup in use: what r leaves open is completed from the present values (the memory limit when
- * only swap is given, the quota when only the period is), memory_check is made, and when one write fails those
+ * Changes a cgroup in use: what r leaves open is completed, memory_check is made, and when one write fails those
  * before it are taken back. -EBUSY: memory_check, and more is in use than the new limit. *ret_undo: for
  * a caller that has more to do than this, NULL after a failure.
  */

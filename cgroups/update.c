@@ -183,7 +183,7 @@ static int read_amount(int cgroup_fd, const char *file, int64_t *ret_v)
 	return str_eq(text, "max") ? 0 : parse_i64(text, 0, INT64_MAX, ret_v);
 }
 
-static int complete(int cgroup_fd, struct cgroup_resources *r)
+int cgroup_resources_complete(int cgroup_fd, struct cgroup_resources *r)
 {
 	int64_t limit = 0;
 	int ret = 0;
@@ -225,7 +225,7 @@ int cgroup_update(const struct cgroup_host *host, const char *path, int cgroup_f
 	struct cgroup_resources full = *r;
 	struct cgroup_setting *s = NULL;
 	size_t n = 0;
-	int ret = a == NULL || undo == NULL ? ERR_NOMEM() : complete(cgroup_fd, &full);
+	int ret = a == NULL || undo == NULL ? ERR_NOMEM() : cgroup_resources_complete(cgroup_fd, &full);
 
 	*ret_undo = NULL;
 	if (ret == 0)

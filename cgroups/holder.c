@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cgroups/holder.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "runtime/base/err.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/proc.h"
+#include "runtime/base/sys.h"
+
+__attribute__((noreturn)) static void hold(pid_t parent)
+{
+	/* What a terminal sends to the runtime's process group is not for this one; SIGTERM from systemd is. */
+	setsid();
+	prctl(PR_SET_NAME, "nacre-holder");
+	/* The parent may have ended before; then nobody else would end this one. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+		_exit(1);
+	/* Pipes of an engine must not stay open by it, nor anything of the host be reached through it. */
+	(void)close_range(0, ~0U, 0);
+	proc_default_signals(UINT64_MAX);
+	for (;;)
+		pause();
+}
+
+int holder_start(pid_t *ret_pid, int *ret_pidfd)
+{
+	int pidfd = FD_NONE;
+	struct clone_args args = { .flags = CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&pidfd, .exit_signal = SIGCHLD };
+	pid_t parent = getpid(), pid = sys_clone3(&args);
+
+	if (pid == 0)
+		hold(parent);
+	if (pid < 0)
+		return ERR(-errno, "cannot make a process to start the scope with");
+	*ret_pid = pid;
+	*ret_pidfd = pidfd;
+	return 0;
+}
+
+void holder_end(int *pidfd)
+{
+	int status;
+
+	if (*pidfd < 0)
+		return;
+	(void)proc_send_signal(*pidfd, SIGKILL);
+	(void)proc_wait(*pidfd, -1, &status);
+	fd_close(pidfd);
+}
