@@ -307,8 +307,8 @@ static int call_start(const struct scope_call *c, struct dbus_message **ret)
 	return call_manager(c->d, "StartTransientUnit", "ssa(sv)a(sa(sv))", &body, ret);
 }
 
-/* malloc'ed; NULL: there is no such unit. */
-static int active_state(struct dbus *d, const char *unit, char **ret)
+/* A property of a unit. malloc'ed; NULL: there is no such unit. */
+static int unit_property(struct dbus *d, const char *unit, const char *name, char **ret)
 {
 	_cleanup_dbus_message_ struct dbus_message *m = NULL;
 	_cleanup_buf_ struct buf body = BUF_NULL;
@@ -321,7 +321,7 @@ static int active_state(struct dbus *d, const char *unit, char **ret)
 		return r;
 	if (reply_text(m, "o") == NULL)
 		return 0;
-	r = get_property(d, reply_text(m, "o"), "org.freedesktop.systemd1.Unit", "ActiveState", ret);
+	r = get_property(d, reply_text(m, "o"), "org.freedesktop.systemd1.Unit", name, ret);
 	return r == -ENOENT ? 0 : r;
 }
 
@@ -331,7 +331,7 @@ static int clear_away(struct dbus *d, const char *unit)
 	_cleanup_dbus_message_ struct dbus_message *m = NULL;
 	_cleanup_buf_ struct buf body = BUF_NULL;
 	_cleanup_free_ char *state = NULL;
-	int r = active_state(d, unit, &state);
+	int r = unit_property(d, unit, "ActiveState", &state);
 
 	if (r < 0 || state == NULL)
 		return r;
@@ -526,7 +526,18 @@ int cgroup_scope_update(const struct cgroup_scope *s, int cgroup_fd, const struc
 
 /* ---- stop ---- */
 
-int cgroup_scope_stop(const struct cgroup_scope *s)
+/* description: NULL, or the only one that may be stopped. */
+static int stop_if(struct dbus *d, const char *unit, const char *description)
+{
+	_cleanup_free_ char *present = NULL;
+	int r = description != NULL ? unit_property(d, unit, "Description", &present) : 0;
+
+	if (r < 0 || (description != NULL && (present == NULL || !str_eq(present, description))))
+		return r;
+	return stop_unit(d, unit);
+}
+
+int cgroup_scope_stop(const struct cgroup_scope *s, const char *description)
 {
 	int r = -ECONNRESET;
 
@@ -536,7 +547,7 @@ int cgroup_scope_stop(const struct cgroup_scope *s)
 
 		r = dbus_open(s->user, JOB_REMOVED, TIMEOUT_MS, &d);
 		if (r == 0)
-			r = stop_unit(d, s->unit);
+			r = stop_if(d, s->unit, description);
 	}
 	return r;
 }

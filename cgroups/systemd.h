@@ -73,5 +73,6 @@ int cgroup_scope_update(const struct cgroup_scope *s, int cgroup_fd, const struc
 /*
  * Stops the unit and waits until it is gone; one that is not there is no error. Its processes should be dead:
  * systemd would ask them (SIGTERM) and wait for its own time limit, which is longer than ours.
+ * description: NULL, or what cgroup_scope_req had: a unit with another one is somebody else's, and left alone.
  */
-int cgroup_scope_stop(const struct cgroup_scope *s);
+int cgroup_scope_stop(const struct cgroup_scope *s, const char *description);

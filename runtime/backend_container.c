@@ -25,21 +25,13 @@
 /* How long killed processes may take to be gone: kernel work only, so an upper bound for a loaded host. */
 #define EMPTY_TIMEOUT_MS 30000
 
-int container_check_manager(const struct plan *p)
-{
-	if (p->cgroup_manager == CGROUP_MANAGER_SYSTEMD)
-		return ERR_HINT(ERR_PLAIN(-ENOTSUP, "the systemd cgroup manager is not built yet"),
-				"--cgroup-manager=cgroupfs or disabled work");
-	return 0;
-}
-
 static int container_check(const struct plan *p)
 {
 	struct cgroup_host host;
-	int r = container_check_manager(p);
+	int r;
 
-	if (r < 0 || p->cgroup_path == NULL)
-		return r;
+	if (p->cgroup_path == NULL && p->scope.unit == NULL)
+		return 0;
 	r = cgroup_host_probe(&host);
 	if (r < 0)
 		return r;
@@ -208,6 +200,29 @@ static int container_paused(struct instance *i, bool *ret_paused)
 	return r < 0 ? r : cgroup_frozen(i->cgroup, ret_paused);
 }
 
+char *container_scope_description(const struct state *s)
+{
+	return str_printf("nacre container %s, created %s", s->id, s->created);
+}
+
+static struct cgroup_scope scope_of(const struct state *s)
+{
+	return (struct cgroup_scope){ .slice = s->cgroup_slice, .unit = s->cgroup_unit, .user = s->cgroup_user };
+}
+
+/* systemd writes the files by its own lights, in whole percents of CPU time: so they are written again after it. */
+static int scope_update(struct instance *i, const struct cgroup_resources *r)
+{
+	const struct cgroup_scope scope = scope_of(&i->c->state);
+	struct cgroup_undo *undo = NULL;
+	int ret = cgroup_scope_update(&scope, i->cgroup, r);
+
+	if (ret == 0)
+		ret = cgroup_update(&i->host, i->c->state.cgroup_path, i->cgroup, r, &undo);
+	cgroup_update_end(i->cgroup, undo, false);
+	return ret;
+}
+
 static int container_update(struct instance *i, const struct update_req *u)
 {
 	struct cgroup_undo *undo = NULL;
@@ -219,6 +234,8 @@ static int container_update(struct instance *i, const struct update_req *u)
 		r = cgroup_update(&i->host, i->c->state.cgroup_path, i->cgroup, &u->resources, &undo);
 	if (r == 0 && u->has_devices)
 		r = cgroup_devices_apply(i->cgroup, u->device_rules, u->n_device_rules);
+	if (r == 0 && i->c->state.cgroup_unit != NULL)
+		r = scope_update(i, &u->resources);
 	cgroup_update_end(i->cgroup, undo, r < 0);
 	return r;
 }
@@ -254,6 +271,30 @@ static int end_init(struct instance *i)
 		       ERR_PLAIN(-ETIMEDOUT, "container \"%s\" does not end", i->c->id) : 0;
 }
 
+/* systemd removes the cgroup, and what the container made below it. */
+static int stop_scope(const struct state *s)
+{
+	const struct cgroup_scope scope = scope_of(s);
+
+	return cgroup_scope_stop(&scope, NULL);
+}
+
+/* A create was refused because somebody else has such a unit, or it got as far as making its own: the description tells. */
+static int stop_unfinished_scope(const struct container *c)
+{
+	const struct cgroup_scope scope = scope_of(&c->state);
+	_cleanup_free_ char *description = container_scope_description(&c->state);
+
+	int r = description == NULL ? ERR_NOMEM() : cgroup_scope_stop(&scope, description);
+
+	/* No systemd: that is why there was no scope. */
+	if (r == -ENOENT || r == -ECONNREFUSED) {
+		err_clear();
+		return 0;
+	}
+	return r;
+}
+
 static int end_cgroup(struct instance *i)
 {
 	const struct cgroup_host *host = &i->host;
@@ -269,7 +310,7 @@ static int end_cgroup(struct instance *i)
 		}
 	}
 	/* Our own child was reaped, and with the first process of its pid namespace all others are gone. */
-	if (r == 0 && s->cgroup_owned && s->pid == 0 && (s->ns_flags & CLONE_NEWPID) && i->plan != NULL) {
+	if (r == 0 && s->cgroup_owned && s->cgroup_unit == NULL && s->pid == 0 && (s->ns_flags & CLONE_NEWPID) && i->plan != NULL) {
 		if (cgroup_remove_leaf(i->cgroup, s->cgroup_path, s->cgroup_created_from) == 0)
 			return 0;
 	}
@@ -282,6 +323,8 @@ static int end_cgroup(struct instance *i)
 	if (r == 0 && s->cgroup_owned && !empty)
 		r = cgroup_wait_empty(i->cgroup, EMPTY_TIMEOUT_MS);
 	fd_close(&i->cgroup);
+	if (r == 0 && s->cgroup_unit != NULL)
+		return stop_scope(s);
 	if (r == 0)
 		r = cgroup_remove(host, s->cgroup_path, s->cgroup_created_from);
 	/* A cgroup that a refused create did not make is not ours to empty. */
@@ -300,6 +343,12 @@ static int container_destroy(struct instance *i)
 	fd_close(&i->sync);	/* a waiting init of ours ends by this alone */
 	if (s->pid > 0)
 		r = end_init(i);
+	/*
+	 * systemd's and the path not known: create was killed on the way. With it went the holder and the child, all that was
+	 * in the scope; but systemd does not notice the end of a holder that was ending while it was put there.
+	 */
+	if (r == 0 && s->cgroup_path == NULL && s->cgroup_unit != NULL)
+		return stop_unfinished_scope(i->c);
 	if (r < 0 || s->cgroup_path == NULL)
 		return r;
 	if (container_use_host(i) < 0) {

@@ -62,8 +62,8 @@ static void write_cgroup(struct json_writer *w)
 	json_object_open(w);
 	json_kv_bool(w, "v1", false);
 	json_kv_bool(w, "v2", true);
-	json_kv_bool(w, "systemd", false);
-	json_kv_bool(w, "systemdUser", false);
+	json_kv_bool(w, "systemd", true);
+	json_kv_bool(w, "systemdUser", true);
 	json_kv_bool(w, "rdma", true);
 	json_object_close(w);
 }
@@ -97,6 +97,7 @@ static void write_linux(struct json_writer *w)
 
 static int cmd_features(const struct globals *g, int argc, char **argv)
 {
+	static const char *const unsafe[] = { "org.systemd.property." };
 	_cleanup_json_writer_ struct json_writer *w = NULL;
 	char **operands;
 	int n, r = command_options(&command_features, NULL, argc, argv, &operands, &n);
@@ -116,8 +117,8 @@ static int cmd_features(const struct globals *g, int argc, char **argv)
 	json_kv_string(w, "run.nacre.version", NACRE_VERSION);
 	json_kv_string(w, "run.nacre.commit", NACRE_COMMIT);
 	json_object_close(w);
-	/* Present and empty: no annotation changes what this version does. */
-	json_kv_strings(w, "potentiallyUnsafeConfigAnnotations", NULL, 0);
+	/* With the systemd manager they set any property of the container's unit. The dot makes it a prefix. */
+	json_kv_strings(w, "potentiallyUnsafeConfigAnnotations", unsafe, ARRAY_SIZE(unsafe));
 	json_object_close(w);
 	return json_writer_print(w);
 }

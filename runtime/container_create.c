@@ -14,6 +14,7 @@
 
 #include "namespaces/mount.h"
 #include "namespaces/procfs.h"
+#include "runtime/base/arena.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
@@ -42,6 +43,7 @@ struct build {
 	struct filter_share *filter;	/* NULL: no seccomp */
 	int *trees;
 	char *cgroup_dir;
+	int holder;			/* keeps systemd's scope alive until the child is in it */
 };
 
 static void build_deinit(struct build *b)
@@ -59,6 +61,7 @@ static void build_deinit(struct build *b)
 	if (b->filter != NULL)
 		munmap(b->filter, sizeof(*b->filter));
 	free(b->cgroup_dir);
+	cgroup_scope_release(&b->holder);
 }
 #define _cleanup_build_ __attribute__((cleanup(build_deinit)))
 
@@ -112,33 +115,59 @@ static int open_trees(struct build *b)
 	return r;
 }
 
+/* The cgroup by systemd: the scope, started around a process that holds the place of the child. */
+static int start_scope(struct build *b)
+{
+	const struct plan *p = b->i->plan;
+	struct state *s = &b->i->c->state;
+	_cleanup_free_ char *path = NULL, *description = container_scope_description(s);
+	const struct cgroup_scope_req req = {
+		.scope = p->scope,
+		.description = description,
+		.properties = p->unit_properties,
+		.n_properties = p->n_unit_properties,
+		.resources = &p->resources,
+	};
+	int r = description == NULL ? ERR_NOMEM() : cgroup_scope_start(&req, &path, &b->holder);
+
+	if (r < 0)
+		return r;
+	s->cgroup_path = arena_strdup(b->i->c->arena, path);
+	if (s->cgroup_path == NULL)
+		return ERR_NOMEM();
+	s->cgroup_created_from = strlen(path);
+	return cgroup_open(&b->i->host, path, &b->i->cgroup);
+}
+
 static int make_cgroup(struct build *b)
 {
 	const struct plan *p = b->i->plan;
 	struct state *s = &b->i->c->state;
 	int r;
 
-	if (p->cgroup_path == NULL)
+	if (p->cgroup_path == NULL && p->scope.unit == NULL)
 		return 0;
 	r = container_use_host(b->i);
-	if (r == 0)
+	if (r == 0 && p->scope.unit != NULL)
+		r = start_scope(b);
+	else if (r == 0)
 		r = cgroup_create(&b->i->host, p->cgroup_path, &b->i->cgroup, &s->cgroup_created_from);
 	if (r == -EACCES || r == -EPERM)
 		return ERR_HINT(r, "without the right to make cgroups, run with --cgroup-manager=disabled");
 	if (r < 0)
 		return r;
 	s->cgroup_owned = true;
-	r = cgroup_settings_write(&b->i->host, p->cgroup_path, b->i->cgroup, p->settings, p->n_settings);
+	r = cgroup_settings_write(&b->i->host, s->cgroup_path, b->i->cgroup, p->settings, p->n_settings);
 	if (r == 0 && p->delegate_cgroup)
 		r = cgroup_delegate(b->i->cgroup, p->cgroup_owner);
 	if (r < 0)
 		return r;
-	b->cgroup_dir = str_printf("%s%s%s", b->i->host.mount, p->cgroup_path[0] == '/' ? "" : "/", p->cgroup_path);
+	b->cgroup_dir = str_printf("%s%s%s", b->i->host.mount, s->cgroup_path[0] == '/' ? "" : "/", s->cgroup_path);
 	if (b->cgroup_dir == NULL)
 		return ERR_NOMEM();
 	b->child.cgroup_dir = b->cgroup_dir;
 	/* One that existed, empty, may have our program from an earlier life. */
-	if (s->cgroup_created_from < strlen(p->cgroup_path))
+	if (p->scope.unit != NULL || s->cgroup_created_from < strlen(s->cgroup_path))
 		return cgroup_devices_first(b->i->cgroup, p->device_rules, p->n_device_rules);
 	return cgroup_devices_apply(b->i->cgroup, p->device_rules, p->n_device_rules);
 }
@@ -269,6 +298,7 @@ static int spawn(struct build *b, const struct launch *l)
 	fd_close(&c->p.sync);
 	if (r < 0)
 		return r;
+	cgroup_scope_release(&b->holder);
 	i->c->state.pid = i->pid;
 	i->c->state.pid_seen = clock_boot_ticks();
 	return 0;
@@ -322,6 +352,7 @@ int container_create(struct instance *i, const struct launch *l)
 {
 	_cleanup_build_ struct build b = {
 		.i = i,
+		.holder = FD_NONE,
 		.child = {
 			.p = CHILD_PROCESS_NULL,
 			.rootfs = FD_NONE,
@@ -330,10 +361,8 @@ int container_create(struct instance *i, const struct launch *l)
 			.socket_file = FD_NONE,
 		},
 	};
-	int r = container_check_manager(i->plan);
+	int r = prepare(&b, l);
 
-	if (r == 0)
-		r = prepare(&b, l);
 	if (r == 0)
 		r = spawn(&b, l);
 	if (r == 0)

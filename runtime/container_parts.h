@@ -10,12 +10,12 @@
 struct child_process;
 struct sockaddr_un;
 
-/* Refuses a cgroup manager that is not built. */
-int container_check_manager(const struct plan *p);
 /* i->host: where cgroup2 is mounted; asked once. */
 int container_use_host(struct instance *i);
 /* The container's cgroup, or a sub-cgroup of it; *ret_fd is FD_NONE when it has none. */
 int container_open_cgroup(struct instance *i, const char *sub, int *ret_fd);
+/* Of its systemd unit; with the time in nanoseconds, so that it is like no other. malloc'ed. */
+char *container_scope_description(const struct state *s);
 /* i->pidfd: the container's first process; -ESRCH with the words engines look for. */
 int container_use_pidfd(struct instance *i);
 /* Which signals our caller ignores, for the child to reset. */

@@ -190,6 +190,9 @@ static int fill_state(const struct plan *p, struct container *c)
 		.cgroup_path = p->cgroup_path,
 		/* Should we be killed before the cgroup's creation is known, only the leaf is removed later. */
 		.cgroup_created_from = p->cgroup_path != NULL ? strlen(p->cgroup_path) : 0,
+		.cgroup_slice = p->scope.slice,
+		.cgroup_unit = p->scope.unit,
+		.cgroup_user = p->scope.user,
 		.has_process = p->has_process,
 		.new_keyring = p->new_keyring,
 		.annotations = p->annotations,

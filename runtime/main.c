@@ -60,7 +60,7 @@ static void print_help(void)
 
 static void print_version(void)
 {
-	printf("nacre version %s\ncommit: %s\nspec: %s\n+CGROUPFS +SECCOMP +CAP +YAJL +MNL\n", NACRE_VERSION, NACRE_COMMIT,
+	printf("nacre version %s\ncommit: %s\nspec: %s\n+CGROUPFS +SYSTEMD +SECCOMP +CAP +YAJL +MNL\n", NACRE_VERSION, NACRE_COMMIT,
 	       SPEC_VERSION);
 }
 

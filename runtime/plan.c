@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "namespaces/procfs.h"
 #include "oci/spec.h"
@@ -334,6 +335,42 @@ static int warn_no_limits(struct plan *p)
 	return 0;
 }
 
+/* Annotations org.systemd.property.NAME, as other runtimes know them. */
+static int build_unit_properties(struct plan *p)
+{
+	static const char prefix[] = "org.systemd.property.";
+	const struct spec *s = p->spec;
+	struct cgroup_unit_property *v = arena_array(p->arena, s->n_annotations, sizeof(*v));
+	size_t n = 0;
+
+	if (v == NULL)
+		return ERR_NOMEM();
+	for (size_t i = 0; i < s->n_annotations; i++) {
+		const struct spec_kv *a = &s->annotations[i];
+		int r;
+
+		if (!str_starts(a->key, prefix))
+			continue;
+		v[n] = (struct cgroup_unit_property){ a->key + strlen(prefix), a->value };
+		r = cgroup_unit_property_check(&v[n++]);
+		if (r < 0)
+			return ERR_CONTEXT(r, "config.json: annotations[\"%s\"]", a->key);
+	}
+	p->unit_properties = v;
+	p->n_unit_properties = n;
+	return 0;
+}
+
+static int build_scope(struct plan *p, const struct plan_options *o)
+{
+	int r = cgroup_scope_parse(p->arena, p->spec->linux_.cgroups_path, o->id, geteuid() != 0, &p->scope);
+
+	if (r < 0)
+		return ERR_CONTEXT(r, "config.json: linux.cgroupsPath");
+	r = build_unit_properties(p);
+	return r < 0 ? r : build_limits(p);
+}
+
 static int build_cgroup(struct plan *p, const struct plan_options *o)
 {
 	const struct spec_linux *l = &p->spec->linux_;
@@ -341,11 +378,13 @@ static int build_cgroup(struct plan *p, const struct plan_options *o)
 	p->cgroup_manager = o->cgroup_manager;
 	if (o->cgroup_manager == CGROUP_MANAGER_DISABLED)
 		return warn_no_limits(p);
+	build_delegation(p);
+	if (o->cgroup_manager == CGROUP_MANAGER_SYSTEMD)
+		return build_scope(p, o);
 	if (l->cgroups_path != NULL && *l->cgroups_path != '\0')
 		p->cgroup_path = l->cgroups_path;
 	else	/* a cgroup's name has at most 255 bytes, as an ID has */
 		p->cgroup_path = arena_printf(p->arena, strlen(o->id) > 255 - strlen("nacre-") ? "/%s" : "/nacre-%s", o->id);
-	build_delegation(p);
 	return p->cgroup_path == NULL ? ERR_NOMEM() : build_limits(p);
 }
 

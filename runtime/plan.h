@@ -14,6 +14,7 @@
 
 #include "cgroups/cgroup.h"
 #include "cgroups/resources.h"
+#include "cgroups/systemd.h"
 #include "namespaces/devices.h"
 #include "namespaces/mount_options.h"
 #include "namespaces/ns.h"
@@ -95,7 +96,10 @@ struct plan {
 	size_t n_sysctl;
 
 	enum cgroup_manager cgroup_manager;
-	const char *cgroup_path;		/* below the cgroup2 mount; NULL: none */
+	const char *cgroup_path;		/* below the cgroup2 mount; NULL: none, or systemd decides */
+	struct cgroup_scope scope;		/* CGROUP_MANAGER_SYSTEMD; unit NULL: none */
+	const struct cgroup_unit_property *unit_properties;
+	size_t n_unit_properties;
 	bool delegate_cgroup;			/* to the host's user cgroup_owner */
 	uid_t cgroup_owner;
 	struct cgroup_resources resources;

@@ -49,11 +49,17 @@ __attribute__((format(printf, 3, 4))) static void step(struct printer *p, const 
 
 static void print_cgroup(struct printer *p, const struct plan *plan)
 {
-	if (plan->cgroup_path == NULL) {
+	if (plan->cgroup_path != NULL) {
+		step(p, "cgroup", "create %s", plan->cgroup_path);
+	} else if (plan->scope.unit != NULL) {
+		step(p, "cgroup", "%s's systemd: %s in %s", plan->scope.user ? "the user" : "the system", plan->scope.unit,
+		     plan->scope.slice);
+		for (size_t i = 0; i < plan->n_unit_properties; i++)
+			step(p, "unit", "%s = %s", plan->unit_properties[i].name, plan->unit_properties[i].value);
+	} else {
 		step(p, "cgroup", "none (disabled)");
 		return;
 	}
-	step(p, "cgroup", "create %s", plan->cgroup_path);
 	for (size_t i = 0; i < plan->n_settings; i++)
 		step(p, "limit", "%s = %s", plan->settings[i].file, plan->settings[i].value);
 	if (plan->delegate_cgroup)

@@ -55,6 +55,8 @@ struct state {
 	uint64_t creator_seen;
 	const char *cgroup_path;	/* NULL: none */
 	size_t cgroup_created_from;
+	const char *cgroup_slice, *cgroup_unit;	/* NULL: not systemd's; the path is known once the scope is there */
+	bool cgroup_user;		/* of the user's systemd */
 	/*
 	 * false while creating: the cgroup may be ours or, if that create was refused, somebody
 	 * else's. Then it is removed when empty, and nothing in it is killed.

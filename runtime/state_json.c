@@ -88,6 +88,11 @@ int state_save(int dir, const struct state *s, bool first)
 	json_kv_int(w, "creatorSeen", (int64_t)s->creator_seen);
 	if (s->cgroup_path != NULL)
 		json_kv_string(w, "cgroup", s->cgroup_path);
+	if (s->cgroup_unit != NULL) {
+		json_kv_string(w, "cgroupSlice", s->cgroup_slice);
+		json_kv_string(w, "cgroupUnit", s->cgroup_unit);
+		json_kv_bool(w, "cgroupUser", s->cgroup_user);
+	}
 	json_kv_int(w, "cgroupCreatedFrom", (int64_t)s->cgroup_created_from);
 	json_kv_int(w, "namespaces", s->ns_flags);
 	json_kv_bool(w, "hasProcess", s->has_process);
@@ -254,6 +259,7 @@ static int get_texts(const struct json *o, struct state *s)
 		{ "rootfs", &s->rootfs, true },	   { "ociVersion", &s->oci_version, true },
 		{ "created", &s->created, true },  { "owner", &s->owner, true },
 		{ "isolation", &s->isolation, true }, { "cgroup", &s->cgroup_path, false },
+		{ "cgroupSlice", &s->cgroup_slice, false }, { "cgroupUnit", &s->cgroup_unit, false },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
@@ -288,6 +294,8 @@ int state_parse(struct arena *a, const char *text, unsigned long len, struct sta
 		r = get_bool(o, "newKeyring", &s->new_keyring);
 	if (r == 0)
 		r = get_bool(o, "cgroupOwned", &s->cgroup_owned);
+	if (r == 0 && s->cgroup_unit != NULL)
+		r = get_bool(o, "cgroupUser", &s->cgroup_user);
 	if (r == 0)
 		r = get_hooks(a, o, "poststart", &s->hooks[HOOK_POSTSTART]);
 	if (r == 0)

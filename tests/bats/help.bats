@@ -127,11 +127,12 @@ COMMANDS='run create start exec kill delete state list ps pause resume spec expl
 	nacre --systemd-cgroup features
 }
 
-@test "--systemd-cgroup with create and run says that it is not built yet" {
+@test "--systemd-cgroup with create and run says that there is no systemd" {
+	[ ! -d /run/systemd/system ] || skip "systemd is there"
 	local command
 	for command in create run; do
-		refused 1 "systemd cgroup manager is not built yet" --systemd-cgroup "$command" "$ID"
-		refused 1 "systemd cgroup manager is not built yet" --cgroup-manager=systemd "$command" "$ID"
+		refused 1 "cannot reach the system's systemd" --systemd-cgroup "$command" "$ID"
+		refused 1 "cannot reach the system's systemd" --cgroup-manager=systemd "$command" "$ID"
 	done
 	[ -z "$(nacre list -q)" ]
 }

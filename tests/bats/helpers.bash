@@ -31,6 +31,7 @@ requires() {
 		unified) [ "$(cgroup_mount)" = /sys/fs/cgroup ] || skip "needs a pure cgroup v2 host (see the test host)" ;;
 		controllers) has_controllers || skip "the controllers are bound to cgroup v1 here (see the test host)" ;;
 		hybrid) ! has_controllers || skip "needs a host whose controllers are bound to cgroup v1" ;;
+		systemd) [ -d /run/systemd/system ] || skip "systemd is not the init here (see the test host)" ;;
 		userns) unshare -U true 2>/dev/null || skip "user namespaces are switched off" ;;
 		timens) [ -e /proc/self/ns/time ] || skip "the kernel has no time namespaces" ;;
 		sys_resource) [ $((0x$(sed -n 's/^CapEff:\t//p' /proc/self/status) >> 24 & 1)) = 1 ] || skip "root here lacks CAP_SYS_RESOURCE" ;;
