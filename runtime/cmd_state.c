@@ -51,17 +51,6 @@ static void complete(struct container *c)
 	s->owner = owner_name(s->owner);
 }
 
-static int print_writer(struct json_writer *w)
-{
-	_cleanup_free_ char *text = NULL;
-	size_t len;
-
-	text = json_writer_take(w, &len);
-	if (text == NULL)
-		return ERR_NOMEM();
-	return fwrite(text, 1, len, stdout) == len ? 0 : ERR(-errno, "cannot write to standard output");
-}
-
 static int cmd_state(const struct globals *g, int argc, char **argv)
 {
 	_cleanup_json_writer_ struct json_writer *w = NULL;
@@ -80,7 +69,7 @@ static int cmd_state(const struct globals *g, int argc, char **argv)
 	complete(&c);
 	w = json_writer_new(true);
 	state_write_oci(w, &c.state, status, pid, true);
-	return print_writer(w);
+	return command_print_json(w);
 }
 
 static int by_name(const void *a, const void *b)
@@ -165,7 +154,7 @@ static int list_all(const char *root, const struct list_flags *f, const struct o
 	if (!json)
 		return 0;
 	json_array_close(w);
-	return print_writer(w);
+	return command_print_json(w);
 }
 
 static int cmd_list(const struct globals *g, int argc, char **argv)
