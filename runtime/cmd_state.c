@@ -16,6 +16,7 @@
 #include "runtime/base/parse_int.h"
 #include "runtime/base/str.h"
 #include "runtime/lifecycle.h"
+#include "runtime/oom.h"
 
 struct list_flags {
 	const char *format;
@@ -56,6 +57,7 @@ static int cmd_state(const struct globals *g, int argc, char **argv)
 	_cleanup_json_writer_ struct json_writer *w = NULL;
 	_cleanup_container_ struct container c = CONTAINER_NULL;
 	_cleanup_instance_ struct instance i = INSTANCE_NULL;
+	unsigned int flags = STATE_WRITE_EXTRA;
 	enum container_status status;
 	char **operands;
 	pid_t pid;
@@ -67,8 +69,10 @@ static int cmd_state(const struct globals *g, int argc, char **argv)
 	if (r < 0)
 		return r;
 	complete(&c);
+	if (status == STATUS_STOPPED && c.has_state && oom_killed(&i))
+		flags |= STATE_WRITE_OOM_KILLED;
 	w = json_writer_new(true);
-	state_write_oci(w, &c.state, status, pid, true);
+	state_write_oci(w, &c.state, status, pid, flags);
 	return command_print_json(w);
 }
 
@@ -125,7 +129,7 @@ static void list_one(const char *root, const char *id, struct json_writer *w)
 	}
 	complete(&c);
 	if (w != NULL)
-		state_write_oci(w, &c.state, status, pid, true);
+		state_write_oci(w, &c.state, status, pid, STATE_WRITE_EXTRA);
 	else
 		printf("%-28s %-8d %-9s %-36s %-20.19s %s\n", id, (int)pid, status_name(status), c.state.bundle,
 		       c.state.created, c.state.owner);

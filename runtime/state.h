@@ -122,5 +122,9 @@ void container_deinit(struct container *c);
  */
 enum container_status container_status(const struct container *c, bool frozen, pid_t *ret_pid);
 
-/* The state object of the specification (hooks' stdin, `state`), into w. extra: rootfs, created, owner too. */
-void state_write_oci(struct json_writer *w, const struct state *s, enum container_status status, pid_t pid, bool extra);
+#define STATE_WRITE_EXTRA 1U		/* rootfs, created, owner, too */
+#define STATE_WRITE_OOM_KILLED 2U	/* "oomKilled": true */
+
+/* The state object of the specification (hooks' stdin, `state`), into w. */
+void state_write_oci(struct json_writer *w, const struct state *s, enum container_status status, pid_t pid,
+		     unsigned int flags);
