@@ -10,6 +10,13 @@
 #include "runtime/base/fd.h"
 #include "runtime/container_parts.h"
 
+static int use_cgroup(struct instance *i)
+{
+	int r = container_use_cgroup(i);
+
+	return r == -ENOTSUP ? ERR_HINT(r, "with --cgroup-manager=disabled nothing counts what a container uses") : r;
+}
+
 int container_stats(struct instance *i, struct cgroup_stats *ret)
 {
 	pid_t *pids = NULL;
@@ -17,9 +24,7 @@ int container_stats(struct instance *i, struct cgroup_stats *ret)
 	int r;
 
 	*ret = (struct cgroup_stats){ .n_rdma = 0 };
-	r = container_use_cgroup(i);
-	if (r == -ENOTSUP)
-		return ERR_HINT(r, "nothing counts what a container uses that runs with --cgroup-manager=disabled");
+	r = use_cgroup(i);
 	if (r == 0)
 		r = cgroup_stats_read(i->cgroup, ret);
 	if (r < 0 || ret->pids.current.has)
@@ -49,10 +54,13 @@ int container_watch(struct instance *i, struct backend_watch *ret)
 	int r = container_use_pidfd(i);
 
 	if (r == 0)
-		r = container_use_cgroup(i);
+		r = use_cgroup(i);
 	if (r == 0)
 		r = cgroup_oom_watch(i->cgroup, &w.oom.fd);
-	if (r < 0)
+	/* Without a cgroup there is still an end to wait for. */
+	if (r == -ENOTSUP)
+		err_clear();
+	else if (r < 0)
 		return r;
 	w.oom.events = POLLPRI;
 	w.end.fd = fcntl(i->pidfd, F_DUPFD_CLOEXEC, 0);
