@@ -2,7 +2,6 @@
 /* nacre state, nacre list: what there is. Neither reads config.json. */
 #include "runtime/command.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -76,39 +75,6 @@ static int cmd_state(const struct globals *g, int argc, char **argv)
 	return command_print_json(w);
 }
 
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static int read_ids(const char *root, struct option_list *ids)
-{
-	DIR *d = opendir(root);
-	int r = 0;
-
-	if (d == NULL)
-		return errno == ENOENT ? 0 : ERR(-errno, "cannot read the state directory \"%s\"", root);
-	for (struct dirent *e = readdir(d); r == 0 && e != NULL; e = readdir(d)) {
-		const char **v;
-
-		if (e->d_name[0] == '.')
-			continue;
-		v = reallocarray(ids->v, ids->n + 1, sizeof(*v));
-		if (v == NULL) {
-			r = ERR_NOMEM();
-			break;
-		}
-		ids->v = v;
-		v[ids->n] = strdup(e->d_name);
-		r = v[ids->n] == NULL ? ERR_NOMEM() : 0;
-		ids->n += r == 0 ? 1 : 0;
-	}
-	closedir(d);
-	if (ids->n > 1)
-		qsort(ids->v, ids->n, sizeof(*ids->v), by_name);
-	return r;
-}
-
 /* One that is deleted while we look, or is unreadable, does not spoil the list. */
 static void list_one(const char *root, const char *id, struct json_writer *w)
 {
@@ -135,7 +101,7 @@ static void list_one(const char *root, const char *id, struct json_writer *w)
 		       c.state.created, c.state.owner);
 }
 
-static int list_all(const char *root, const struct list_flags *f, const struct option_list *ids)
+static int list_all(const char *root, const struct list_flags *f, const struct container_ids *ids)
 {
 	_cleanup_json_writer_ struct json_writer *w = NULL;
 	bool json = f->format != NULL && str_eq(f->format, "json");
@@ -164,7 +130,7 @@ static int list_all(const char *root, const struct list_flags *f, const struct o
 static int cmd_list(const struct globals *g, int argc, char **argv)
 {
 	struct list_flags f = { NULL, false };
-	struct option_list ids = { NULL, 0 };
+	_cleanup_container_ids_ struct container_ids ids = { NULL, 0 };
 	char **operands;
 	int n, r = command_options(&command_list, &f, argc, argv, &operands, &n);
 
@@ -172,13 +138,8 @@ static int cmd_list(const struct globals *g, int argc, char **argv)
 		return r < 0 ? r : 0;
 	if (f.format != NULL && !str_eq(f.format, "table") && !str_eq(f.format, "json"))
 		return ERR_PLAIN(-EINVAL, "option --format: \"%s\" is neither table nor json", f.format);
-	r = read_ids(g->root, &ids);
-	if (r == 0)
-		r = list_all(g->root, &f, &ids);
-	for (size_t k = 0; k < ids.n; k++)
-		free((void *)(uintptr_t)ids.v[k]);
-	free(ids.v);
-	return r;
+	r = container_list(g->root, &ids);
+	return r < 0 ? r : list_all(g->root, &f, &ids);
 }
 
 const struct command command_state = {

@@ -57,4 +57,4 @@ int globals_cgroup_manager(const struct globals *g, enum cgroup_manager *ret);
 
 extern const struct command command_create, command_delete, command_events, command_exec, command_explain, command_features,
 	command_kill, command_list, command_pause, command_ps, command_resume, command_run, command_spec, command_start,
-	command_state;
+	command_state, command_stats;

@@ -86,6 +86,16 @@ int container_check_id(const char *id);
 /* Makes (or finds) the root directory: 0700, sticky below $XDG_RUNTIME_DIR. */
 int state_open_root(const char *path, bool create, int *ret_fd);
 
+struct container_ids {
+	char **v;
+	size_t n;
+};
+
+/* The names of all containers below root, sorted; none when there is no such directory. */
+int container_list(const char *root, struct container_ids *ret_ids);
+void container_ids_deinit(struct container_ids *ids);
+#define _cleanup_container_ids_ __attribute__((cleanup(container_ids_deinit)))
+
 /*
  * Makes the directory of a new container, locked. -EEXIST with the text
  * `container with id "X" already exists`: of eight racing creates one wins, mkdir(2) decides.
