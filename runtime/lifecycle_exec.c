@@ -223,12 +223,12 @@ int lifecycle_exec(const struct exec_options *o, int *ret_status)
 
 	if (r == 0)
 		r = lifecycle_status(o->root, o->id, &c, &i, &status, &init);
-	if (r < 0)
-		return r;
-	r = check_status(o, status);
-	if (r < 0)
-		return oom_explain(&i, r);
-	r = load_process(o, &c, &spec, &q);
+	if (r == 0) {
+		r = check_status(o, status);
+		oom_explain(&i, r);
+	}
+	if (r == 0)
+		r = load_process(o, &c, &spec, &q);
 	if (r == 0 && o->console_socket != NULL)
 		r = console_connect(o->console_socket, &console);
 	if (r == 0 && !o->detach)

@@ -66,7 +66,7 @@ int oom_explain(struct instance *i, int r)
 {
 	char text[ERR_TEXT_MAX], hint[ERR_TEXT_MAX], reason[REASON_MAX];
 
-	if (!process_gone(i, r))
+	if (r >= 0 || !process_gone(i, r))
 		return r;
 	memcpy(text, err_text(), strlen(err_text()) + 1);
 	memcpy(hint, err_hint_text(), strlen(err_hint_text()) + 1);

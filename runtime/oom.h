@@ -19,7 +19,7 @@ bool oom_killed(struct instance *i);
 void oom_tell(struct instance *i);
 
 /*
- * A step on a container failed with r and a text: if its process is gone, and was killed for lack of memory, the
- * text says so, too. Gives r.
+ * A step on a container gave r. If that is a failure (with a text), the container's process is gone, and was killed
+ * for lack of memory, the text says so, too. Gives r.
  */
 int oom_explain(struct instance *i, int r);

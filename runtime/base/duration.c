@@ -66,7 +66,7 @@ static int add_part(const char **at, bool first, uint64_t *ns)
 {
 	const char *s = *at, *fraction;
 	size_t n_whole = strspn(s, DIGITS), n_fraction = 0, n_unit;
-	uint64_t whole, billionths, unit = NS_PER_S, v;
+	uint64_t whole = 0, billionths = 0, unit = NS_PER_S, v;
 	int r;
 
 	fraction = s + n_whole;

@@ -30,7 +30,7 @@ events_ended() {
 	done
 	wait "$EVENTS" || status=$?
 	EVENTS=
-	[ "$status" -eq 0 ] && [ ! -s "$T/events.err" ] || { echo "status $status"; cat "$T/events.err"; return 1; }
+	[[ $status == 0 && ! -s $T/events.err ]] || { echo "status $status"; cat "$T/events.err"; return 1; }
 }
 
 @test "--stats: one line, in the shape and the order that runc's readers expect" {
@@ -186,7 +186,7 @@ events_ended() {
 	[ "$status" -eq 137 ]
 	events --interval 100ms "$ID"
 	wait_for 20 lines 3
-	! grep -q '"oom"' "$T/events"
+	run ! grep -q '"oom"' "$T/events"
 }
 
 @test "--interval: what Go programs write, and seconds" {
