@@ -49,6 +49,8 @@ oom_killed() { nacre state "$ID" | jq -r .oomKilled; }
 	parent=$(cgroup_mount)/$ID
 	memory_limit $((8 * MIB))
 	echo +memory >"$parent/cgroup.subtree_control"
+	mkdir "$parent/inner"
+	echo $((64 * MIB)) >"$parent/inner/memory.max"
 	config --arg path "/$ID/inner" '.linux.cgroupsPath = $path'
 	args hog 64
 	try nacre run "$ID"
@@ -96,6 +98,15 @@ oom_killed() { nacre state "$ID" | jq -r .oomKilled; }
 	equals true "$(oom_killed)"
 	refused 1 "in the stopped state: it has to be created and not started: $REACHED" start "$ID"
 	refused 255 "container not running (stopped): $REACHED" exec "$ID" true
+}
+
+@test "state of one that runs, whose child was killed: no such member" {
+	requires root memory
+	memory_limit $((16 * MIB))
+	run_sleeping
+	run nacre exec "$ID" hog 64
+	[ "$status" -eq 137 ]
+	equals null "$(oom_killed)"
 }
 
 @test "state of one that ended by itself: no such member" {
