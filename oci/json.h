@@ -62,15 +62,18 @@ void json_key(struct json_writer *w, const char *key);
 void json_string(struct json_writer *w, const char *s);	/* NULL: null; invalid UTF-8 bytes become U+FFFD */
 void json_int(struct json_writer *w, int64_t v);
 void json_uint(struct json_writer *w, uint64_t v);
+void json_hundredths(struct json_writer *w, uint64_t v);	/* 1234 is 12.34 */
 void json_bool(struct json_writer *w, bool v);
 void json_null(struct json_writer *w);
 /* key + value in one */
 void json_kv_string(struct json_writer *w, const char *key, const char *value);
 void json_kv_int(struct json_writer *w, const char *key, int64_t v);
+void json_kv_uint(struct json_writer *w, const char *key, uint64_t v);
+void json_kv_hundredths(struct json_writer *w, const char *key, uint64_t v);
 void json_kv_bool(struct json_writer *w, const char *key, bool v);
 /* key + array of strings */
 void json_kv_strings(struct json_writer *w, const char *key, const char *const *v, size_t n);
 /* The text (malloc'ed, the caller's) with a trailing newline when pretty; NULL after any failure. */
 char *json_writer_take(struct json_writer *w, size_t *ret_len);
-/* Writes that text to standard output. */
+/* Writes that text to standard output, as whole lines and at once. -errno with a text. */
 int json_writer_print(struct json_writer *w);

@@ -187,6 +187,15 @@ void json_uint(struct json_writer *w, uint64_t v)
 		note(w, yajl_gen_number(w->gen, text, (size_t)len));
 }
 
+void json_hundredths(struct json_writer *w, uint64_t v)
+{
+	char text[32];
+	int len = snprintf(text, sizeof(text), "%" PRIu64 ".%02u", v / 100, (unsigned int)(v % 100));
+
+	if (usable(w))
+		note(w, yajl_gen_number(w->gen, text, (size_t)len));
+}
+
 void json_bool(struct json_writer *w, bool v)
 {
 	if (usable(w))
@@ -209,6 +218,18 @@ void json_kv_int(struct json_writer *w, const char *key, int64_t v)
 {
 	json_key(w, key);
 	json_int(w, v);
+}
+
+void json_kv_uint(struct json_writer *w, const char *key, uint64_t v)
+{
+	json_key(w, key);
+	json_uint(w, v);
+}
+
+void json_kv_hundredths(struct json_writer *w, const char *key, uint64_t v)
+{
+	json_key(w, key);
+	json_hundredths(w, v);
 }
 
 void json_kv_bool(struct json_writer *w, const char *key, bool v)
@@ -249,5 +270,7 @@ int json_writer_print(struct json_writer *w)
 	text = json_writer_take(w, &len);
 	if (text == NULL)
 		return ERR_NOMEM();
-	return fwrite(text, 1, len, stdout) == len ? 0 : ERR(-errno, "cannot write to standard output");
+	if (fwrite(text, 1, len, stdout) != len || (text[len - 1] != '\n' && putchar('\n') < 0) || fflush(stdout) != 0)
+		return ERR(-errno, "cannot write to standard output");
+	return 0;
 }

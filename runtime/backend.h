@@ -4,11 +4,15 @@
  */
 #pragma once
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "cgroups/oom.h"
+#include "cgroups/stats.h"
 #include "namespaces/process.h"
+#include "runtime/base/fd.h"
 #include "runtime/plan.h"
 #include "runtime/state.h"
 
@@ -46,6 +50,14 @@ struct update_req {
 	size_t n_device_rules;
 };
 
+/* For poll(2): copies of these with their fds and events; fd < 0: there is nothing to wait for. */
+struct backend_watch {
+	struct pollfd end;		/* the container's first process has ended */
+	struct pollfd oom;		/* it may have run out of memory: ask watch_oom */
+};
+
+#define BACKEND_WATCH_NULL { .end = { .fd = FD_NONE }, .oom = { .fd = FD_NONE } }
+
 struct backend_ops {
 	const char *name;
 	/* What this host cannot do of the plan. No side effects; `explain` uses it too. */
@@ -69,6 +81,17 @@ struct backend_ops {
 	int (*update)(struct instance *i, const struct update_req *u);
 	/* Processes of the container as the host sees them; malloc'ed. */
 	int (*pids)(struct instance *i, pid_t **ret_pids, size_t *ret_n);
+	/*
+	 * What it has used so far. The result is the caller's to deinit, also after a failure. -ENOTSUP: nothing
+	 * counts for it; -ENOENT: what counted is gone, and the container with it.
+	 */
+	int (*stats)(struct instance *i, struct cgroup_stats *ret);
+	/* How often it ran out of memory. Nothing counts for it, or not any more: zeros. */
+	int (*oom)(struct instance *i, struct cgroup_oom *ret);
+	/* Of a container that runs, else -ESRCH. Its fds are the caller's (backend_watch_deinit). */
+	int (*watch)(struct instance *i, struct backend_watch *ret);
+	/* ooms and kills now; watch->oom is quiet then until they change. -ENOENT without text: nothing counts any more. */
+	int (*watch_oom)(const struct backend_watch *w, struct cgroup_oom *ret);
 	/* Kills what runs and removes what was made, half-made included. Idempotent. */
 	int (*destroy)(struct instance *i);
 };
@@ -79,3 +102,6 @@ extern const struct backend_ops backend_container;
 
 void instance_deinit(struct instance *i);
 #define _cleanup_instance_ __attribute__((cleanup(instance_deinit)))
+
+void backend_watch_deinit(struct backend_watch *w);
+#define _cleanup_backend_watch_ __attribute__((cleanup(backend_watch_deinit)))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The container back end: composes namespaces/, cgroups/ and seccomp/ into a container. See
- * backend.h. create is in container_create.c, exec in container_exec.c.
+ * backend.h. create is in container_create.c, exec in container_exec.c, statistics in container_stats.c.
  */
 #include "runtime/backend.h"
 
@@ -144,7 +144,7 @@ int container_open_cgroup(struct instance *i, const char *sub, int *ret_fd)
 	return cgroup_open(&i->host, path, ret_fd);
 }
 
-static int use_cgroup(struct instance *i)
+int container_use_cgroup(struct instance *i)
 {
 	int r = i->cgroup < 0 ? container_open_cgroup(i, NULL, &i->cgroup) : 0;
 
@@ -166,7 +166,7 @@ static int container_signal(struct instance *i, int sig, bool all)
 	int r;
 
 	if (all && i->c->state.cgroup_owned) {
-		r = use_cgroup(i);
+		r = container_use_cgroup(i);
 		if (r < 0)
 			return r;
 		return sig == SIGKILL ? cgroup_kill(i->cgroup) : cgroup_signal_all(i->cgroup, sig);
@@ -180,7 +180,7 @@ static int container_signal(struct instance *i, int sig, bool all)
 
 static int container_set_paused(struct instance *i, bool paused)
 {
-	int r = use_cgroup(i);
+	int r = container_use_cgroup(i);
 
 	return r < 0 ? r : cgroup_freeze(i->cgroup, paused, EMPTY_TIMEOUT_MS);
 }
@@ -226,7 +226,7 @@ static int scope_update(struct instance *i, const struct cgroup_resources *r)
 static int container_update(struct instance *i, const struct update_req *u)
 {
 	struct cgroup_undo *undo = NULL;
-	int r = use_cgroup(i);
+	int r = container_use_cgroup(i);
 
 	if (r == 0)
 		r = container_use_host(i);
@@ -245,7 +245,7 @@ static int container_pids(struct instance *i, pid_t **ret_pids, size_t *ret_n)
 	int r;
 
 	if (i->c->state.cgroup_owned) {
-		r = use_cgroup(i);
+		r = container_use_cgroup(i);
 		return r < 0 ? r : cgroup_pids(i->cgroup, ret_pids, ret_n);
 	}
 	/* Without a cgroup only the first process is known. */
@@ -371,6 +371,10 @@ const struct backend_ops backend_container = {
 	.paused = container_paused,
 	.update = container_update,
 	.pids = container_pids,
+	.stats = container_stats,
+	.oom = container_oom,
+	.watch = container_watch,
+	.watch_oom = container_watch_oom,
 	.destroy = container_destroy,
 };
 
@@ -390,4 +394,10 @@ void instance_deinit(struct instance *i)
 	fd_close(&i->pidfd);
 	fd_close(&i->waiting);
 	fd_close(&i->cgroup);
+}
+
+void backend_watch_deinit(struct backend_watch *w)
+{
+	fd_close(&w->end.fd);
+	fd_close(&w->oom.fd);
 }

@@ -2,7 +2,6 @@
 /* nacre state, nacre list: what there is. Neither reads config.json. */
 #include "runtime/command.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 #include "runtime/base/parse_int.h"
 #include "runtime/base/str.h"
 #include "runtime/lifecycle.h"
+#include "runtime/oom.h"
 
 struct list_flags {
 	const char *format;
@@ -57,6 +57,7 @@ static int cmd_state(const struct globals *g, int argc, char **argv)
 	_cleanup_json_writer_ struct json_writer *w = NULL;
 	_cleanup_container_ struct container c = CONTAINER_NULL;
 	_cleanup_instance_ struct instance i = INSTANCE_NULL;
+	unsigned int flags = STATE_WRITE_EXTRA;
 	enum container_status status;
 	char **operands;
 	pid_t pid;
@@ -72,42 +73,11 @@ static int cmd_state(const struct globals *g, int argc, char **argv)
 		return ERR_HINT(ERR_PLAIN(-ENOENT, "container \"%s\" has no state: its create was ended before it wrote any", c.id),
 				"nacre delete removes what is left of it");
 	complete(&c);
+	if (status == STATUS_STOPPED && c.has_state && oom_killed(&i))
+		flags |= STATE_WRITE_OOM_KILLED;
 	w = json_writer_new(true);
-	state_write_oci(w, &c.state, status, pid, true);
+	state_write_oci(w, &c.state, status, pid, flags);
 	return json_writer_print(w);
-}
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static int read_ids(const char *root, struct option_list *ids)
-{
-	DIR *d = opendir(root);
-	int r = 0;
-
-	if (d == NULL)
-		return errno == ENOENT ? 0 : ERR(-errno, "cannot read the state directory \"%s\"", root);
-	for (struct dirent *e = readdir(d); r == 0 && e != NULL; e = readdir(d)) {
-		const char **v;
-
-		if (e->d_name[0] == '.')
-			continue;
-		v = reallocarray(ids->v, ids->n + 1, sizeof(*v));
-		if (v == NULL) {
-			r = ERR_NOMEM();
-			break;
-		}
-		ids->v = v;
-		v[ids->n] = strdup(e->d_name);
-		r = v[ids->n] == NULL ? ERR_NOMEM() : 0;
-		ids->n += r == 0 ? 1 : 0;
-	}
-	closedir(d);
-	if (ids->n > 1)
-		qsort(ids->v, ids->n, sizeof(*ids->v), by_name);
-	return r;
 }
 
 /* One that is deleted while we look, or is unreadable, does not spoil the list. */
@@ -130,13 +100,13 @@ static void list_one(const char *root, const char *id, struct json_writer *w)
 	}
 	complete(&c);
 	if (w != NULL)
-		state_write_oci(w, &c.state, status, pid, true);
+		state_write_oci(w, &c.state, status, pid, STATE_WRITE_EXTRA);
 	else
 		printf("%-28s %-8d %-9s %-36s %-20.19s %s\n", id, (int)pid, status_name(status), c.state.bundle,
 		       c.state.created != NULL ? c.state.created : "", c.state.owner);
 }
 
-static int list_all(const char *root, const struct list_flags *f, const struct option_list *ids)
+static int list_all(const char *root, const struct list_flags *f, const struct container_ids *ids)
 {
 	_cleanup_json_writer_ struct json_writer *w = NULL;
 	bool json = f->format != NULL && str_eq(f->format, "json");
@@ -165,7 +135,7 @@ static int list_all(const char *root, const struct list_flags *f, const struct o
 static int cmd_list(const struct globals *g, int argc, char **argv)
 {
 	struct list_flags f = { NULL, false };
-	struct option_list ids = { NULL, 0 };
+	_cleanup_container_ids_ struct container_ids ids = { NULL, 0 };
 	char **operands;
 	int n, r = command_options(&command_list, &f, argc, argv, &operands, &n);
 
@@ -173,13 +143,8 @@ static int cmd_list(const struct globals *g, int argc, char **argv)
 		return r < 0 ? r : 0;
 	if (f.format != NULL && !str_eq(f.format, "table") && !str_eq(f.format, "json"))
 		return ERR_PLAIN(-EINVAL, "option --format: \"%s\" is neither table nor json", f.format);
-	r = read_ids(g->root, &ids);
-	if (r == 0)
-		r = list_all(g->root, &f, &ids);
-	for (size_t k = 0; k < ids.n; k++)
-		free((void *)(uintptr_t)ids.v[k]);
-	free(ids.v);
-	return r;
+	r = container_list(g->root, &ids);
+	return r < 0 ? r : list_all(g->root, &f, &ids);
 }
 
 const struct command command_state = {

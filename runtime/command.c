@@ -5,8 +5,13 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "oci/json.h"
+#include "runtime/base/duration.h"
 #include "runtime/base/err.h"
 #include "runtime/base/str.h"
+
+/* Shorter ones are a typing error, or a busy loop. */
+#define INTERVAL_MIN_NS 1000000U
 
 void command_print_help(const struct command *c)
 {
@@ -36,6 +41,23 @@ int command_options(const struct command *c, void *dest, int argc, char **argv, 
 	if (c->max_operands >= 0 && *ret_n > c->max_operands)
 		return ERR_HINT(ERR_PLAIN(-EINVAL, "%s: unexpected \"%s\"", c->name, argv[at + c->max_operands]),
 				"options come before the operands; see nacre %s --help", c->name);
+	return 0;
+}
+
+int command_interval(const char *text, uint64_t *ret_ns)
+{
+	uint64_t ns;
+	int r = parse_duration(text, &ns);
+
+	/* 292 years are the most that the kernel's clocks know. */
+	if (r == -ERANGE || (r == 0 && ns > INT64_MAX))
+		return ERR_PLAIN(-EINVAL, "option --interval: \"%s\" is too long", text);
+	if (r < 0)
+		return ERR_HINT(ERR_PLAIN(-EINVAL, "option --interval: \"%s\" is not a time", text),
+				"a number with a unit: 5s, 500ms, 1m30s");
+	if (ns < INTERVAL_MIN_NS)
+		return ERR_PLAIN(-EINVAL, "option --interval: \"%s\" is not at least 1ms", text);
+	*ret_ns = ns;
 	return 0;
 }
 

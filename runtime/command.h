@@ -4,9 +4,12 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "runtime/options.h"
 #include "runtime/plan.h"
+
+struct json_writer;
 
 /* What stands before the command. */
 struct globals {
@@ -43,8 +46,12 @@ int command_options(const struct command *c, void *dest, int argc, char **argv, 
 
 void command_print_help(const struct command *c);
 
+/* The value of --interval (parse_duration); at least a millisecond. -EINVAL with text. */
+int command_interval(const char *text, uint64_t *ret_ns);
+
 /* --cgroup-manager and --systemd-cgroup. */
 int globals_cgroup_manager(const struct globals *g, enum cgroup_manager *ret);
 
-extern const struct command command_create, command_delete, command_doctor, command_exec, command_explain, command_features, command_kill,
-	command_list, command_pause, command_ps, command_resume, command_run, command_spec, command_start, command_state, command_update;
+extern const struct command command_create, command_delete, command_doctor, command_events, command_exec, command_explain,
+	command_features, command_kill, command_list, command_pause, command_ps, command_resume, command_run, command_spec,
+	command_start, command_state, command_stats, command_update;

@@ -334,8 +334,8 @@ static int serve(struct instance *i)
 			return 0;
 		case SYNC_NEED_MAPS:
 			r = userns_write_maps(i->pid, &p->userns);
-			if (r == 0)
-				r = sync_send(i->sync, SYNC_MAPS_DONE);
+			if (r == 0 && sync_send(i->sync, SYNC_MAPS_DONE) < 0)
+				r = ERR_PLAIN(-EPIPE, "the container's first process ended unexpectedly");
 			break;
 		case SYNC_NEED_HOOKS:
 			r = run_hooks(i);

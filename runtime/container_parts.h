@@ -16,6 +16,8 @@ int container_use_host(struct instance *i);
 int container_open_cgroup(struct instance *i, const char *sub, int *ret_fd);
 /* Of its systemd unit; with the time in nanoseconds, so that it is like no other. malloc'ed. */
 char *container_scope_description(const struct state *s);
+/* i->cgroup; -ENOTSUP when it has none, -ENOENT when it is gone. */
+int container_use_cgroup(struct instance *i);
 /* i->pidfd: the container's first process; -ESRCH with the words engines look for. */
 int container_use_pidfd(struct instance *i);
 /* Which signals our caller ignores, for the child to reset. */
@@ -28,3 +30,7 @@ void container_socket_address(int dir, struct sockaddr_un *a);
 /* Of struct backend_ops. */
 int container_create(struct instance *i, const struct launch *l);
 int container_exec(struct instance *i, const struct exec_launch *l, pid_t *ret_pid, int *ret_pidfd, int *ret_sync);
+int container_stats(struct instance *i, struct cgroup_stats *ret);
+int container_oom(struct instance *i, struct cgroup_oom *ret);
+int container_watch(struct instance *i, struct backend_watch *ret);
+int container_watch_oom(const struct backend_watch *w, struct cgroup_oom *ret);

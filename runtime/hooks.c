@@ -34,7 +34,7 @@ static int state_memfd(const struct state *s, enum container_status status, pid_
 
 	if (w == NULL)
 		return ERR_NOMEM();
-	state_write_oci(w, s, status, pid, false);
+	state_write_oci(w, s, status, pid, 0);
 	text = json_writer_take(w, &len);
 	if (text == NULL)
 		return ERR_NOMEM();

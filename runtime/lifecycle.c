@@ -15,6 +15,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/proc.h"
 #include "runtime/hooks.h"
+#include "runtime/oom.h"
 #include "runtime/plan_resources.h"
 
 static enum container_status status_now(struct instance *i, pid_t *ret_pid, int *ret_r)
@@ -97,8 +98,8 @@ int lifecycle_start(const char *root, const char *id)
 	if (r < 0)
 		return r;
 	if (status != STATUS_CREATED)
-		return ERR_PLAIN(-EINVAL, "cannot start container \"%s\" in the %s state: it has to be created and not started", id,
-				 status_name(status));
+		return oom_explain(&i, ERR_PLAIN(-EINVAL, "cannot start container \"%s\" in the %s state: it has to be "
+						 "created and not started", id, status_name(status)));
 	/* runtime-spec "Start": an error here must have no effect, so the container stays created. */
 	if (!c.state.has_process)
 		return ERR_PLAIN(-EINVAL, "cannot start container \"%s\": its config.json has no process", id);
@@ -115,6 +116,7 @@ int lifecycle_start(const char *root, const char *id)
 		/* A failed start or poststart hook: the process ends, the container is stopped and can be deleted. */
 		char text[ERR_TEXT_MAX];
 
+		oom_explain(&i, r);
 		memcpy(text, err_text(), sizeof(text));
 		(void)backend_container.signal(&i, SIGKILL, true);
 		ERR_PLAIN(r, "%s", text);

@@ -28,6 +28,7 @@
 #include "runtime/base/str.h"
 #include "runtime/foreground.h"
 #include "runtime/hooks.h"
+#include "runtime/oom.h"
 
 /* $LISTEN_FDS when it is meant for us (sd_listen_fds(3)); crun's unchecked atoi here was a bug. */
 static int listen_fds(unsigned int *ret_n)
@@ -205,11 +206,12 @@ static int fill_state(const struct plan *p, struct container *c)
 	return foreign_namespaces(p, &s->ns_flags);
 }
 
-/* A text of what failed must survive the undoing, which may fail, too. */
-static void undo(struct instance *i)
+/* A text of what failed (with r) must survive the undoing, which may fail, too. */
+static void undo(struct instance *i, int r)
 {
 	char text[ERR_TEXT_MAX], hint[ERR_TEXT_MAX];
 
+	oom_explain(i, r);
 	memcpy(text, err_text(), strlen(err_text()) + 1);
 	memcpy(hint, err_hint_text(), strlen(err_hint_text()) + 1);
 	if (backend_container.destroy(i) < 0)
@@ -298,7 +300,7 @@ int lifecycle_create(const struct create_options *o)
 	if (r == 0)
 		r = backend_container.commit(&i);
 	if (r < 0)
-		undo(&i);
+		undo(&i, r);
 	return r;
 }
 
@@ -353,15 +355,18 @@ static int run_with(struct instance *i, const struct run_options *o, struct laun
 	if (r < 0) {
 		/* -ENOENT: somebody has deleted it meanwhile. */
 		if (container_lock_existing(i->c) == 0)
-			undo(i);
+			undo(i, r);
 		return r;
 	}
 	*ret_status = 0;
 	if (o->detach)
 		return 0;
 	r = foreground_wait(&f, i->pidfd, ret_status);
+	foreground_deinit(&f);	/* before anything is said on the terminal */
 	fd_close(&i->pidfd);
 	i->c->state.pid = 0;
+	if (r == 0 && *ret_status == OOM_STATUS)
+		oom_tell(i);
 	if (r == 0 && !o->keep && container_lock_existing(i->c) == 0)
 		r = run_delete(i);
 	return r;

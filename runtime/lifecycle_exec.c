@@ -17,6 +17,7 @@
 #include "runtime/base/proc.h"
 #include "runtime/base/str.h"
 #include "runtime/foreground.h"
+#include "runtime/oom.h"
 
 #define PROCESS_JSON_MAX SPEC_MAX_BYTES
 
@@ -222,8 +223,10 @@ int lifecycle_exec(const struct exec_options *o, int *ret_status)
 
 	if (r == 0)
 		r = lifecycle_status(o->root, o->id, &c, &i, &status, &init);
-	if (r == 0)
+	if (r == 0) {
 		r = check_status(o, status);
+		oom_explain(&i, r);
+	}
 	if (r == 0)
 		r = load_process(o, &c, &spec, &q);
 	if (r == 0 && o->console_socket != NULL)
@@ -234,7 +237,9 @@ int lifecycle_exec(const struct exec_options *o, int *ret_status)
 		return r;
 	r = exec_process(&i, o, &q, o->detach ? NULL : &f, f.console_child >= 0 ? f.console_child : console, &pidfd);
 	*ret_status = 0;
-	if (r < 0 || o->detach)
-		return r;
+	if (r < 0)
+		return oom_explain(&i, r);
+	if (o->detach)
+		return 0;
 	return foreground_wait(&f, pidfd, ret_status);
 }

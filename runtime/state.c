@@ -255,3 +255,46 @@ enum container_status container_status(const struct container *c, bool frozen, p
 		return STATUS_CREATED;
 	return frozen ? STATUS_PAUSED : STATUS_RUNNING;
 }
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int add_id(struct container_ids *ids, const char *id)
+{
+	char **v = reallocarray(ids->v, ids->n + 1, sizeof(*v));
+
+	if (v == NULL)
+		return ERR_NOMEM();
+	ids->v = v;
+	v[ids->n] = strdup(id);
+	if (v[ids->n] == NULL)
+		return ERR_NOMEM();
+	ids->n++;
+	return 0;
+}
+
+int container_list(const char *root, struct container_ids *ret_ids)
+{
+	DIR *d = opendir(root);
+	int r = 0;
+
+	if (d == NULL)
+		return errno == ENOENT ? 0 : ERR(-errno, "cannot read the state directory \"%s\"", root);
+	for (struct dirent *e = readdir(d); r == 0 && e != NULL; e = readdir(d))
+		if (e->d_name[0] != '.')
+			r = add_id(ret_ids, e->d_name);
+	closedir(d);
+	if (ret_ids->n > 1)
+		qsort(ret_ids->v, ret_ids->n, sizeof(*ret_ids->v), by_name);
+	return r;
+}
+
+void container_ids_deinit(struct container_ids *ids)
+{
+	for (size_t i = 0; i < ids->n; i++)
+		free(ids->v[i]);
+	free(ids->v);
+	*ids = (struct container_ids){ NULL, 0 };
+}

@@ -88,6 +88,16 @@ int container_check_id(const char *id);
 /* Makes (or finds) the root directory: 0700, sticky below $XDG_RUNTIME_DIR. */
 int state_open_root(const char *path, bool create, int *ret_fd);
 
+struct container_ids {
+	char **v;
+	size_t n;
+};
+
+/* The names of all containers below root, sorted; none when there is no such directory. */
+int container_list(const char *root, struct container_ids *ret_ids);
+void container_ids_deinit(struct container_ids *ids);
+#define _cleanup_container_ids_ __attribute__((cleanup(container_ids_deinit)))
+
 /*
  * Makes the directory of a new container, locked. -EEXIST with the text
  * `container with id "X" already exists`: of eight racing creates one wins, mkdir(2) decides.
@@ -128,5 +138,9 @@ void container_deinit(struct container *c);
  */
 enum container_status container_status(const struct container *c, bool frozen, pid_t *ret_pid);
 
-/* The state object of the specification (hooks' stdin, `state`), into w. extra: rootfs, created, owner too. */
-void state_write_oci(struct json_writer *w, const struct state *s, enum container_status status, pid_t pid, bool extra);
+#define STATE_WRITE_EXTRA 1U		/* rootfs, created, owner, too */
+#define STATE_WRITE_OOM_KILLED 2U	/* "oomKilled": true */
+
+/* The state object of the specification (hooks' stdin, `state`), into w. */
+void state_write_oci(struct json_writer *w, const struct state *s, enum container_status status, pid_t pid,
+		     unsigned int flags);

@@ -319,13 +319,18 @@ int state_load(struct arena *a, int dir, struct state *s)
 }
 
 /* runtime-spec runtime.md "State". */
-void state_write_oci(struct json_writer *w, const struct state *s, enum container_status status, pid_t pid, bool extra)
+void state_write_oci(struct json_writer *w, const struct state *s, enum container_status status, pid_t pid,
+		     unsigned int flags)
 {
+	bool extra = (flags & STATE_WRITE_EXTRA) != 0;
+
 	json_object_open(w);
 	json_kv_string(w, "ociVersion", s->oci_version);
 	json_kv_string(w, "id", s->id);
 	json_kv_int(w, "pid", pid);
 	json_kv_string(w, "status", status_name(status));
+	if (flags & STATE_WRITE_OOM_KILLED)
+		json_kv_bool(w, "oomKilled", true);
 	json_kv_string(w, "bundle", s->bundle);
 	if (extra) {
 		json_kv_string(w, "rootfs", s->rootfs);

@@ -3,7 +3,7 @@
 # Completion of nacre's command line for bash. `make install` puts it where bash-completion finds it;
 # without that package: . contrib/completion/nacre.bash
 
-_nacre_commands="run create start exec kill delete state list ps pause resume update spec explain features doctor help"
+_nacre_commands="run create start exec kill delete state list ps stats events pause resume update spec explain features doctor help"
 
 # The options of command $1 ("": the global ones).
 _nacre_options() {
@@ -26,6 +26,8 @@ _nacre_options() {
 		echo "--cpu-idle --cpuset-cpus --cpuset-mems --pids-limit --blkio-weight"
 		;;
 	doctor) echo "--json" ;;
+	stats) echo "-f --format --interval --no-stream" ;;
+	events) echo "--interval --stats" ;;
 	spec) echo "-b --bundle -f --file --rootless" ;;
 	explain) echo "--json -f --config --id" ;;
 	esac
@@ -41,7 +43,7 @@ _nacre_value() {
 	:--log-level) echo "error warning info debug" ;;
 	:--cgroup-manager) echo "cgroupfs systemd disabled" ;;
 	:--rootless) echo "true false auto" ;;
-	list:--format | list:-f | ps:--format | ps:-f) echo "table json" ;;
+	list:--format | list:-f | ps:--format | ps:-f | stats:--format | stats:-f) echo "table json" ;;
 	delete:-f) ;;
 	update:--cpu-idle) echo "0 1" ;;
 	update:--resources | update:-r) echo file ;;
@@ -53,7 +55,7 @@ _nacre_value() {
 		echo CAP_{SYS_TIME,MKNOD,AUDIT_WRITE,SETFCAP,SYSLOG,PERFMON,BPF,CHECKPOINT_RESTORE}
 		;;
 	*:--preserve-fds | *:--cwd | *:--env | exec:-e | *:--user | exec:-u | *:--additional-gids | exec:-g | *:--apparmor | \
-		*:--process-label | *:--cgroup | *:--id) echo any ;;
+		*:--process-label | *:--cgroup | *:--id | *:--interval) echo any ;;
 	esac
 }
 
@@ -106,7 +108,7 @@ _nacre() {
 		_nacre_reply -W "$_nacre_commands" -- "$word"
 	else
 		case $command:$operands in
-		start:0 | exec:0 | kill:0 | delete:0 | state:0 | ps:0 | pause:0 | resume:0)
+		start:0 | exec:0 | kill:0 | delete:0 | state:0 | ps:0 | events:0 | stats:* | pause:0 | resume:0)
 			_nacre_reply -W "$("${COMP_WORDS[0]}" "${root[@]}" list -q 2>/dev/null)" -- "$word"
 			;;
 		kill:1) _nacre_reply -W "$(compgen -A signal | sed -n 's/^SIG//p')" -- "$word" ;;

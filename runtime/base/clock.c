@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/base/clock.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "runtime/base/err.h"
+
 #define DAY 86400
+#define NS_PER_S 1000000000U
 
 /*
  * Days since 1970-01-01 to a date of the proleptic Gregorian calendar. Years are counted
@@ -44,4 +49,39 @@ uint64_t clock_boot_ticks(void)
 
 	clock_gettime(CLOCK_BOOTTIME, &now);
 	return (uint64_t)now.tv_sec * hz + (uint64_t)now.tv_nsec * hz / 1000000000U + 1;
+}
+
+uint64_t clock_now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+int clock_timer(uint64_t interval_ns, int *ret_fd)
+{
+	const struct timespec interval = {
+		.tv_sec = (time_t)(interval_ns / NS_PER_S),
+		.tv_nsec = (long)(interval_ns % NS_PER_S),
+	};
+	const struct itimerspec t = { .it_interval = interval, .it_value = interval };
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+
+	if (fd < 0 || timerfd_settime(fd, 0, &t, NULL) < 0) {
+		int r = ERR(-errno, "cannot make a timer");
+
+		if (fd >= 0)
+			close(fd);
+		return r;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+bool clock_timer_read(int fd)
+{
+	uint64_t times;
+
+	return read(fd, &times, sizeof(times)) == (ssize_t)sizeof(times);
 }

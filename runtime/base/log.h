@@ -21,7 +21,7 @@ void log_write(enum log_level level, const char *fmt, ...) __attribute__((format
 #define log_debug(...) log_write(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 /*
- * The error that ends the program: to the log, and to stderr for the person or engine
+ * The error that ends the program (or has ended its container): to the log, and to stderr for the person or engine
  * reading it ("nacre: TEXT", and the hint on a terminal).
  */
 void log_fatal(const char *text, const char *hint);

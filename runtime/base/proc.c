@@ -120,6 +120,16 @@ int proc_await_end(int pidfd, int timeout_ms, int *ret_status)
 	return r == -ECHILD ? 0 : r;
 }
 
+bool proc_killed(int pidfd)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+	siginfo_t info = { .si_pid = 0 };
+
+	if (waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+		return errno == ECHILD && poll(&p, 1, 0) > 0;
+	return info.si_pid > 0 && info.si_code == CLD_KILLED && info.si_status == SIGKILL;
+}
+
 int proc_ignored_signals(uint64_t *ret_mask)
 {
 	_cleanup_close_ int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);

@@ -33,6 +33,12 @@ int proc_wait(int pidfd, int timeout_ms, int *ret_status);
  */
 int proc_await_end(int pidfd, int timeout_ms, int *ret_status);
 
+/*
+ * Has it ended by SIGKILL? It is not reaped. Of a process that is not our child only its end can be known, and
+ * is enough.
+ */
+bool proc_killed(int pidfd);
+
 /* Bit n-1: signal n is ignored by this process (SigIgn of /proc/self/status); one small read in place of 64 questions. */
 int proc_ignored_signals(uint64_t *ret_mask);
 

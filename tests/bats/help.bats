@@ -4,7 +4,7 @@
 
 load helpers
 
-COMMANDS='run create start exec kill delete state list ps pause resume spec explain features'
+COMMANDS='run create start exec kill delete state list ps stats events pause resume spec explain features'
 
 @test "without arguments: help on stdout, status not 0" {
 	run --separate-stderr "$NACRE_BIN"
@@ -75,7 +75,7 @@ COMMANDS='run create start exec kill delete state list ps pause resume spec expl
 
 @test "an operand is missing" {
 	local command
-	for command in run create start kill delete state ps pause resume; do
+	for command in run create start kill delete state ps events pause resume; do
 		refused 1 "$command: needs ID" "$command"
 	done
 	refused 255 "exec: needs ID" exec
@@ -83,7 +83,7 @@ COMMANDS='run create start exec kill delete state list ps pause resume spec expl
 
 @test "an operand too many" {
 	local command
-	for command in run create start delete state pause resume; do
+	for command in run create start delete state events pause resume; do
 		refused 1 "unexpected \"more\"" "$command" "$ID" more
 	done
 	for command in list spec features; do

@@ -32,6 +32,7 @@ requires() {
 		controllers) has_controllers || skip "the controllers are bound to cgroup v1 here (see the test host)" ;;
 		hybrid) ! has_controllers || skip "needs a host whose controllers are bound to cgroup v1" ;;
 		systemd) [ -d /run/systemd/system ] || skip "systemd is not the init here (see the test host)" ;;
+		memory) grep -qw memory "$(cgroup_mount)/cgroup.controllers" || skip "the memory controller is not with cgroup v2 (see the test host)" ;;
 		userns) unshare -U true 2>/dev/null || skip "user namespaces are switched off" ;;
 		timens) [ -e /proc/self/ns/time ] || skip "the kernel has no time namespaces" ;;
 		sys_resource) [ $((0x$(sed -n 's/^CapEff:\t//p' /proc/self/status) >> 24 & 1)) = 1 ] || skip "root here lacks CAP_SYS_RESOURCE" ;;
@@ -163,6 +164,17 @@ refused() {
 run_sleeping() {
 	args sleep 1000
 	nacre run -d "${1:-$ID}" </dev/null
+}
+
+# memory_limit BYTES: the next container's cgroup is there already, empty, with this memory.max and no swap.
+memory_limit() {
+	local dir
+	dir=$(cgroup_mount)
+	echo +memory >"$dir/cgroup.subtree_control"
+	mkdir -p "$dir/$ID"
+	echo "$1" >"$dir/$ID/memory.max"
+	[ ! -e "$dir/$ID/memory.swap.max" ] || echo 0 >"$dir/$ID/memory.swap.max"
+	config --arg path "/$ID" '.linux.cgroupsPath = $path'
 }
 
 # detached COMMAND...: in the background without bats' own file descriptors, which would keep bats waiting. $! is its pid.

@@ -11,9 +11,11 @@
 #include <unistd.h>
 
 #include "runtime/base/arena.h"
+#include "runtime/base/duration.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/parse_int.h"
+#include "runtime/base/size.h"
 #include "runtime/base/str.h"
 
 TEST(parse_u64_edges)
@@ -268,6 +270,84 @@ TEST(files_by_directory)
 	CHECK_INT(rmdir(dir), 0); /* no temporary file is left */
 }
 
-TEST_MAIN(CASE(parse_u64_edges), CASE(parse_i64_edges), CASE(parse_mode_edges), CASE(str_questions), CASE(buf_grows),
-	  CASE(buf_empty_and_failed), CASE(arena_zeroed_and_aligned), CASE(arena_limit), CASE(err_texts),
+TEST(durations)
+{
+	static const struct {
+		const char *text;
+		int r;
+		uint64_t ns;
+	} cases[] = {
+		{ "5s", 0, 5000000000 },
+		{ "500ms", 0, 500000000 },
+		{ "1m", 0, 60000000000 },
+		{ "1m30s", 0, 90000000000 },
+		{ "2h", 0, 7200000000000 },
+		{ "1.5s", 0, 1500000000 },
+		{ "0.1ms", 0, 100000 },
+		{ ".5s", 0, 500000000 },
+		{ "1.s", 0, 1000000000 },
+		{ "1h1m1s1ms1us1ns", 0, 3661001001001 },
+		{ "2\xc2\xb5s", 0, 2000 },
+		{ "1.9999999999999ns", 0, 1 },
+		{ "5", 0, 5000000000 },
+		{ "0.25", 0, 250000000 },
+		{ "0", 0, 0 },
+		{ "", -EINVAL, 0 },
+		{ "s", -EINVAL, 0 },
+		{ ".s", -EINVAL, 0 },
+		{ "-1s", -EINVAL, 0 },
+		{ "+1s", -EINVAL, 0 },
+		{ "1 s", -EINVAL, 0 },
+		{ "1s ", -EINVAL, 0 },
+		{ "1d", -EINVAL, 0 },
+		{ "1s5", -EINVAL, 0 },
+		{ "1.2.3s", -EINVAL, 0 },
+		{ "99999999999999999999s", -ERANGE, 0 },
+		{ "99999999999999999999999999s", -ERANGE, 0 },
+		{ "18446744073s18446744073s", -ERANGE, 0 },
+		{ "6000000h", -ERANGE, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint64_t ns = 7;
+
+		if (!CHECK_INT(parse_duration(cases[i].text, &ns), cases[i].r))
+			printf("#   of \"%s\"\n", cases[i].text);
+		CHECK(ns == (cases[i].r == 0 ? cases[i].ns : 7));
+	}
+}
+
+TEST(sizes)
+{
+	static const struct {
+		uint64_t bytes;
+		const char *text;
+	} cases[] = {
+		{ 0, "0B" },
+		{ 1023, "1023B" },
+		{ 1024, "1KiB" },
+		{ 1126, "1KiB" },
+		{ 1127, "1.1KiB" },
+		{ 1536, "1.5KiB" },
+		{ 1048575, "1023KiB" },
+		{ 1048576, "1MiB" },
+		{ 1572864, "1.5MiB" },
+		{ 4194304, "4MiB" },
+		{ 5000000, "4.7MiB" },
+		{ 104857600 + 524288, "100MiB" },
+		{ 99 * 1048576UL + 524288, "99.5MiB" },
+		{ UINT64_MAX, "15.9EiB" },
+	};
+	char text[SIZE_TEXT_MAX];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		size_text(cases[i].bytes, "", text);
+		CHECK_STR(text, cases[i].text);
+	}
+	size_text(4194304, " ", text);
+	CHECK_STR(text, "4 MiB");
+}
+
+TEST_MAIN(CASE(parse_u64_edges), CASE(parse_i64_edges), CASE(parse_mode_edges), CASE(durations), CASE(sizes), CASE(str_questions),
+	  CASE(buf_grows), CASE(buf_empty_and_failed), CASE(arena_zeroed_and_aligned), CASE(arena_limit), CASE(err_texts),
 	  CASE(fd_ownership), CASE(fd_whole_reads), CASE(files_by_directory))

@@ -319,6 +319,23 @@ TEST(writer_compact)
 	CHECK(json_writer_take(w, &len) == NULL);
 }
 
+TEST(writer_numbers)
+{
+	_cleanup_json_writer_ struct json_writer *w = json_writer_new(false);
+	_cleanup_free_ char *text = NULL;
+
+	json_object_open(w);
+	json_kv_uint(w, "most", UINT64_MAX);
+	json_kv_hundredths(w, "none", 0);
+	json_kv_hundredths(w, "small", 5);
+	json_kv_hundredths(w, "some", 1230);
+	json_kv_hundredths(w, "all", UINT64_MAX);
+	json_object_close(w);
+	text = json_writer_take(w, NULL);
+	CHECK_STR(text, "{\"most\":18446744073709551615,\"none\":0.00,\"small\":0.05,\"some\":12.30,"
+			"\"all\":184467440737095516.15}");
+}
+
 TEST(writer_pretty)
 {
 	_cleanup_json_writer_ struct json_writer *w = json_writer_new(true);
@@ -404,6 +421,6 @@ TEST(writer_null_is_harmless)
 }
 
 TEST_MAIN(CASE(grammar), CASE(tree), CASE(paths), CASE(quoting), CASE(type_names), CASE(deep_is_quick),
-	  CASE(many_keys_are_quick), CASE(memory_limit), CASE(utf8_sequences), CASE(writer_compact),
+	  CASE(many_keys_are_quick), CASE(memory_limit), CASE(utf8_sequences), CASE(writer_compact), CASE(writer_numbers),
 	  CASE(writer_pretty), CASE(writer_round_trip), CASE(writer_repairs_utf8), CASE(writer_failures_stick),
 	  CASE(writer_null_is_harmless))

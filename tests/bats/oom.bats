@@ -1,0 +1,151 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Running out of memory is named: by run, by state, and where a process was killed before it could say anything.
+
+# Scripts in single quotes are for the container's shell, for jq or for another bash.
+# shellcheck disable=SC2016
+load helpers
+
+MIB=$((1024 * 1024))
+REACHED="killed because it was out of memory: the limit of 8 MiB (memory.max) was reached"
+
+cleanup() { rmdir "$(cgroup_mount)/$ID" 2>/dev/null || true; }
+
+oom_killed() { nacre state "$ID" | jq -r .oomKilled; }
+
+@test "run: one sentence on stderr, status 137" {
+	requires root memory
+	memory_limit $((8 * MIB))
+	args hog 64
+	try nacre run "$ID"
+	[ "$status" -eq 137 ]
+	equals "nacre: container \"$ID\": $REACHED" "$stderr"
+	[ -z "$output" ]
+	[ -z "$(nacre list -q)" ]
+}
+
+@test "run: a child was killed, and the shell tells it by its own status" {
+	requires root memory
+	memory_limit $((8 * MIB))
+	sh_args 'hog 64; exit $?'
+	try nacre run "$ID"
+	[ "$status" -eq 137 ]
+	[[ "$stderr" == *"nacre: container \"$ID\": $REACHED" ]]
+}
+
+@test "run: memory.oom.group, which kills all of it" {
+	requires root memory
+	memory_limit $((8 * MIB))
+	echo 1 >"$(cgroup_mount)/$ID/memory.oom.group"
+	args hog 64 sleep 1000
+	try nacre run "$ID"
+	[ "$status" -eq 137 ]
+	equals "nacre: container \"$ID\": $REACHED" "$stderr"
+}
+
+@test "run: a limit further up, not the container's own" {
+	requires root memory
+	local parent
+	parent=$(cgroup_mount)/$ID
+	memory_limit $((8 * MIB))
+	echo +memory >"$parent/cgroup.subtree_control"
+	mkdir "$parent/inner"
+	echo $((64 * MIB)) >"$parent/inner/memory.max"
+	config --arg path "/$ID/inner" '.linux.cgroupsPath = $path'
+	args hog 64
+	try nacre run "$ID"
+	rmdir "$parent"
+	[ "$status" -eq 137 ]
+	equals "nacre: container \"$ID\": killed because memory ran out: not its own limit, but another cgroup's or the host's, was reached" \
+		"$stderr"
+}
+
+@test "run: killed by somebody, or ended with 137: nothing is said" {
+	requires root
+	[ ! -e "$(cgroup_mount)/memory.stat" ] || memory_limit $((64 * MIB))
+	sh_args 'kill -KILL $$; exit 137'
+	try nacre run "$ID"
+	[ "$status" -eq 137 ]
+	[ -z "$stderr" ]
+}
+
+@test "run: out of memory survived, another status: nothing is said" {
+	requires root memory
+	memory_limit $((8 * MIB))
+	args hog 64 true
+	try nacre run "$ID"
+	[ "$status" -eq 0 ]
+	[ -z "$stderr" ]
+}
+
+@test "run: it is in the log, too, as one object" {
+	requires root memory
+	memory_limit $((8 * MIB))
+	args hog 64
+	try nacre --log "$T/log" --log-format json run "$ID"
+	[ "$status" -eq 137 ]
+	equals "container \"$ID\": $REACHED" "$(jq -r .msg "$T/log")"
+}
+
+@test "state of a stopped one says oomKilled; others do not have the member" {
+	requires root memory
+	memory_limit $((8 * MIB))
+	args hog 64
+	nacre create "$ID" </dev/null
+	equals null "$(oom_killed)"
+	nacre start "$ID"
+	wait_for 20 has_status "$ID" stopped
+	equals true "$(oom_killed)"
+	refused 1 "in the stopped state: it has to be created and not started: $REACHED" start "$ID"
+	refused 255 "container not running (stopped): $REACHED" exec "$ID" true
+}
+
+@test "state of one that runs, whose child was killed: no such member" {
+	requires root memory
+	memory_limit $((16 * MIB))
+	run_sleeping
+	run nacre exec "$ID" hog 64
+	[ "$status" -eq 137 ]
+	equals null "$(oom_killed)"
+}
+
+@test "state of one that ended by itself: no such member" {
+	requires root
+	[ ! -e "$(cgroup_mount)/memory.stat" ] || memory_limit $((64 * MIB))
+	nacre create "$ID"
+	nacre start "$ID"
+	wait_for 20 has_status "$ID" stopped
+	equals null "$(oom_killed)"
+	run nacre start "$ID"
+	[ "$status" -eq 1 ]
+	[[ "$output" != *memory* ]]
+}
+
+@test "create: killed before it could execute anything" {
+	requires root memory
+	memory_limit 65536
+	create_fails "the container's first process ended unexpectedly: killed because it was out of memory" \
+		"the limit of 64 KiB (memory.max) was reached"
+	[ -z "$(nacre list -q)" ]
+}
+
+@test "run: killed before it could execute anything" {
+	requires root memory
+	memory_limit 65536
+	refused 1 "killed because it was out of memory: the limit of 64 KiB (memory.max) was reached" run "$ID"
+}
+
+@test "exec: killed before it could execute anything" {
+	requires root memory
+	memory_limit $((64 * MIB))
+	config '.process.oomScoreAdj = -1000'
+	run_sleeping
+	# Whoever comes next is over it.
+	echo 4096 >"$(cgroup_mount)/$ID/memory.max"
+	try nacre exec "$ID" true
+	echo max >"$(cgroup_mount)/$ID/memory.max"
+	echo "$stderr"
+	[ "$status" -eq 255 ]
+	[[ "$stderr" == *"killed because "* ]]
+	[ "$(status_of "$ID")" = running ]
+}
