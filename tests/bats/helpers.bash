@@ -16,9 +16,12 @@ cgroup_mount() {
 	if [ "$(stat -f -c %T /sys/fs/cgroup)" = cgroup2fs ]; then echo /sys/fs/cgroup; else echo /sys/fs/cgroup/unified; fi
 }
 
-# nacre ARG...: with the test's own state directory, never longer than NACRE_TIMEOUT.
+# nacre ARG...: with the test's own state directory, never longer than NACRE_TIMEOUT. NACRE_OPTIONS: global options more
+# (the cgroup files are run with --systemd-cgroup, too).
 nacre() {
-	timeout -k 5 "$NACRE_TIMEOUT" "$NACRE_BIN" --root "$ROOT" "$@"
+	local options
+	read -ra options <<<"${NACRE_OPTIONS-}"
+	timeout -k 5 "$NACRE_TIMEOUT" "$NACRE_BIN" --root "$ROOT" "${options[@]}" "$@"
 }
 
 # Skips the test, saying why, unless each named thing is there.
@@ -31,6 +34,7 @@ requires() {
 		unified) [ "$(cgroup_mount)" = /sys/fs/cgroup ] || skip "needs a pure cgroup v2 host (see the test host)" ;;
 		controllers) has_controllers || skip "the controllers are bound to cgroup v1 here (see the test host)" ;;
 		hybrid) ! has_controllers || skip "needs a host whose controllers are bound to cgroup v1" ;;
+		cgroupfs) [[ "${NACRE_OPTIONS-}" != *systemd* ]] || skip "is about cgroups by the file system" ;;
 		systemd) [ -d /run/systemd/system ] || skip "systemd is not the init here (see the test host)" ;;
 		memory) grep -qw memory "$(cgroup_mount)/cgroup.controllers" || skip "the memory controller is not with cgroup v2 (see the test host)" ;;
 		userns) unshare -U true 2>/dev/null || skip "user namespaces are switched off" ;;
@@ -46,8 +50,16 @@ requires() {
 
 has_controllers() { grep -qw memory "$(cgroup_mount)/cgroup.controllers"; }
 
+# Where the container's cgroup is.
+cgroup_dir() {
+	case ${NACRE_OPTIONS-} in
+	*systemd*) echo "$(cgroup_mount)/system.slice/nacre-$ID.scope" ;;
+	*) echo "$(cgroup_mount)/nacre-$ID" ;;
+	esac
+}
+
 # cg FILE: of the container's cgroup.
-cg() { cat "$(cgroup_mount)/nacre-$ID/$1"; }
+cg() { cat "$(cgroup_dir)/$1"; }
 
 # A bundle: $BUNDLE/rootfs with busybox and the test programs, $BUNDLE/config.json that runs `true`
 # without a terminal. The root file system is made once a file (setup_file) and copied by hard link.

@@ -85,7 +85,7 @@ files() {
 }
 
 @test "below a path of several levels the controllers are there" {
-	requires cgroup controllers
+	requires cgroup controllers cgroupfs
 	config '.linux.cgroupsPath = "/nt-deep/a/'"$ID"'" | .linux.resources.pids.limit = 5'
 	nacre create "$ID"
 	equals 5 "$(cat "$(cgroup_mount)/nt-deep/a/$ID/pids.max")"
@@ -155,7 +155,7 @@ files() {
 
 @test "the parent has processes of its own: named, with the rule" {
 	local dir
-	requires cgroup controllers
+	requires cgroup controllers cgroupfs
 	dir=$(cgroup_mount)/nt-busy-$ID
 	mkdir "$dir"
 	sleep 1000 3>&- &
@@ -197,7 +197,7 @@ files() {
 	wait_for 20 limit_was_hit
 	[ "$(cg pids.current)" -le 5 ]
 }
-limit_was_hit() { [ "$(sed -n 's/^max //p' "$(cgroup_mount)/nacre-$ID/pids.events")" -gt 0 ]; }
+limit_was_hit() { [ "$(cg pids.events | sed -n 's/^max //p')" -gt 0 ]; }
 
 @test "cpu: the quota holds within a tenth over five seconds" {
 	local used wall from to start
@@ -243,8 +243,8 @@ usage() { cg cpu.stat | sed -n 's/^usage_usec //p'; }
 }
 
 @test "delete of 200 processes in nested cgroups returns when they are gone" {
-	local took
-	requires cgroup
+	local dir
+	requires cgroup strace
 	config '.linux.resources.devices = [{allow: true, access: "rwm"}]
 		| .mounts |= map(if .type == "cgroup" then .options |= map(if . == "ro" then "rw" else . end) else . end)'
 	sh_args 'cd /sys/fs/cgroup; i=0
@@ -257,9 +257,15 @@ usage() { cg cpu.stat | sed -n 's/^usage_usec //p'; }
 	config '.root.readonly = false'
 	nacre run -d "$ID"
 	wait_for 60 test -e rootfs/ready
-	[ "$(find "$(cgroup_mount)/nacre-$ID" -type d | wc -l)" -eq 41 ]
-	nacre delete -f "$ID"
-	[ ! -e "$(cgroup_mount)/nacre-$ID" ]
+	[ "$(find "$(cgroup_dir)" -type d | wc -l)" -eq 41 ]
+	[ "$(find "$(cgroup_dir)" -name cgroup.procs -exec cat {} + | wc -l)" -ge 201 ]
+	dir=$(cgroup_dir)
+	# It waits for what the kernel tells, and never sleeps.
+	strace -f -o "$T/calls" -e trace=nanosleep,clock_nanosleep,timerfd_settime,select,pselect6,poll,rmdir,unlinkat \
+		"$NACRE_BIN" --root "$ROOT" delete -f "$ID"
+	[ ! -e "$dir" ]
+	! grep -E 'nanosleep|timerfd|select' "$T/calls"
+	! grep -E 'poll\(.*, [1-9][0-9]*\) *= 0 \(Timeout\)' "$T/calls"
 }
 
 @test "a hundred creates and deletes leave the tree as it was" {
