@@ -335,8 +335,8 @@ static int next_message(struct dbus *d, struct dbus_message **ret)
 
 static bool from(const struct dbus *d, const struct dbus_message *m, const char *sender)
 {
-	/* The bus writes the sender, so it is true; without a bus there is only one who could be it. */
-	return d->direct || (m->m.h.sender != NULL && str_eq(m->m.h.sender, sender));
+	/* The bus writes the sender, so it is true; without a bus there is only one who could be it. NULL: anyone. */
+	return d->direct || sender == NULL || (m->m.h.sender != NULL && str_eq(m->m.h.sender, sender));
 }
 
 static bool is_signal(const struct dbus *d, const struct dbus_message *m)
@@ -459,6 +459,7 @@ static int queue_bus_call(struct dbus *d, const char *member, const char *arg, s
 	return queue_call(d, &h, &body, out, ret_serial);
 }
 
+/* what: the call. */
 static int bus_reply(struct dbus *d, uint32_t serial, const char *what, struct dbus_message **ret)
 {
 	int r = await_reply(d, serial, BUS_NAME, ret);
@@ -470,41 +471,80 @@ static int bus_reply(struct dbus *d, uint32_t serial, const char *what, struct d
 	return ERR_PLAIN(-EIO, "the bus refuses %s: %s", what, dbus_message_error_text(*ret));
 }
 
-/* Hello, who is systemd, and its signals: one round trip for all three. */
-static int join_bus(struct dbus *d)
+/* Of the reply to GetNameOwner. */
+static int take_owner(struct dbus *d, uint32_t serial)
 {
-	_cleanup_dbus_message_ struct dbus_message *hello = NULL, *name = NULL, *match = NULL;
-	_cleanup_free_ char *rule = NULL;
-	_cleanup_buf_ struct buf out = BUF_NULL;
-	uint32_t serials[3] = { 0 };
+	_cleanup_dbus_message_ struct dbus_message *m = NULL;
 	struct dbus_reader body;
 	const char *owner;
-	int r;
+	int r = bus_reply(d, serial, "GetNameOwner", &m);
 
-	r = queue_bus_call(d, "Hello", NULL, &out, &serials[0]);
-	if (r == 0)
-		r = queue_bus_call(d, "GetNameOwner", DBUS_SYSTEMD_NAME, &out, &serials[1]);
-	if (r == 0 && d->signal != NULL) {
-		rule = str_printf("type='signal',sender='" DBUS_SYSTEMD_NAME "',path='" DBUS_SYSTEMD_PATH
-				  "',interface='" DBUS_SYSTEMD_MANAGER "',member='%s'", d->signal);
-		r = rule != NULL ? queue_bus_call(d, "AddMatch", rule, &out, &serials[2]) : ERR_NOMEM();
-	}
-	if (r == 0)
-		r = send_all(d, out.data, out.len);
-	if (r == 0)
-		r = bus_reply(d, serials[0], "Hello", &hello);
-	if (r == 0)
-		r = bus_reply(d, serials[1], "GetNameOwner", &name);
-	if (r == 0 && d->signal != NULL)
-		r = bus_reply(d, serials[2], "AddMatch", &match);
 	if (r < 0)
 		return r;
-	body = dbus_message_body(name);
-	owner = name->m.h.signature != NULL && str_eq(name->m.h.signature, "s") ? dbus_get_string(&body) : "";
+	body = m->m.body;
+	owner = m->m.h.signature != NULL && str_eq(m->m.h.signature, "s") ? dbus_get_string(&body) : "";
 	if (owner[0] == '\0' || strlen(owner) >= sizeof(d->owner))
 		return ERR_PLAIN(-EBADMSG, "the bus does not say who systemd is");
 	memcpy(d->owner, owner, strlen(owner) + 1);
 	return 0;
+}
+
+/* A bus that has just been started by our connecting to it: a message to systemd is kept there until systemd comes. */
+static int await_systemd(struct dbus *d)
+{
+	static const struct dbus_header ping = {
+		.path = DBUS_SYSTEMD_PATH,
+		.interface = "org.freedesktop.DBus.Peer",
+		.member = "Ping",
+		.destination = DBUS_SYSTEMD_NAME,
+	};
+	_cleanup_dbus_message_ struct dbus_message *m = NULL;
+	_cleanup_buf_ struct buf out = BUF_NULL;
+	uint32_t first, second;
+	int r = queue_call(d, &ping, NULL, &out, &first);
+
+	if (r == 0)
+		r = send_all(d, out.data, out.len);
+	/* From whom it is cannot be told yet, and is no matter: the bus is asked next. */
+	if (r == 0)
+		r = await_reply(d, first, NULL, &m);
+	buf_deinit(&out);
+	if (r == 0)
+		r = queue_bus_call(d, "GetNameOwner", DBUS_SYSTEMD_NAME, &out, &second);
+	if (r == 0)
+		r = send_all(d, out.data, out.len);
+	return r == 0 ? take_owner(d, second) : r;
+}
+
+static int queue_match(struct dbus *d, struct buf *out, uint32_t *ret_serial)
+{
+	_cleanup_free_ char *rule = str_printf("type='signal',sender='" DBUS_SYSTEMD_NAME "',path='" DBUS_SYSTEMD_PATH
+					       "',interface='" DBUS_SYSTEMD_MANAGER "',member='%s'", d->signal);
+
+	return rule != NULL ? queue_bus_call(d, "AddMatch", rule, out, ret_serial) : ERR_NOMEM();
+}
+
+/* Hello, systemd's signals, and who is systemd: one round trip for all three. */
+static int join_bus(struct dbus *d)
+{
+	_cleanup_dbus_message_ struct dbus_message *hello = NULL, *match = NULL;
+	_cleanup_buf_ struct buf out = BUF_NULL;
+	uint32_t hello_serial, match_serial = 0, owner_serial;
+	int r = queue_bus_call(d, "Hello", NULL, &out, &hello_serial);
+
+	if (r == 0 && d->signal != NULL)
+		r = queue_match(d, &out, &match_serial);
+	if (r == 0)
+		r = queue_bus_call(d, "GetNameOwner", DBUS_SYSTEMD_NAME, &out, &owner_serial);
+	if (r == 0)
+		r = send_all(d, out.data, out.len);
+	if (r == 0)
+		r = bus_reply(d, hello_serial, "Hello", &hello);
+	if (r == 0 && d->signal != NULL)
+		r = bus_reply(d, match_serial, "AddMatch", &match);
+	if (r == 0)
+		r = take_owner(d, owner_serial);
+	return r == -ENOENT ? await_systemd(d) : r;
 }
 
 /* ---- opening ---- */

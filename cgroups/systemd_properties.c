@@ -24,7 +24,7 @@
 #define NAME_MIN 3
 #define NAME_MAX_LEN 64
 
-enum kind { AMOUNT, WEIGHT, IDLE, QUOTA, LIST, OOM_GROUP };
+enum kind { AMOUNT, WEIGHT, IO_WEIGHT, IDLE, QUOTA, LIST, OOM_GROUP };
 
 /* min: the least that systemd takes. Two files may come to one property: the later one in the settings wins. */
 static const struct known {
@@ -46,6 +46,8 @@ static const struct known {
 	{ "cpu.weight", "CPUWeight", WEIGHT, 1, 0, false },
 	{ "cpu.idle", "CPUWeight", IDLE, 0, 252, false },
 	{ "cpu.max", "CPUQuotaPerSecUSec", QUOTA, 1, 0, false },
+	/* Told nothing, systemd would write the default there at a daemon-reload. That of bfq it makes of this one. */
+	{ "io.weight", "IOWeight", IO_WEIGHT, 1, 0, false },
 	{ "cpuset.cpus", "AllowedCPUs", LIST, 0, 244, false },
 	{ "cpuset.mems", "AllowedMemoryNodes", LIST, 0, 244, false },
 };
@@ -173,6 +175,10 @@ static bool convert(struct list *l, const struct known *k, const char *value, st
 		return amount(word(l, &rest), &p->number) && p->number >= k->min;
 	case WEIGHT:
 		return amount(word(l, &rest), &p->number) && p->number >= k->min && p->number <= WEIGHT_MAX;
+	case IO_WEIGHT:
+		if (str_starts(rest, "default "))
+			(void)word(l, &rest);
+		return amount(word(l, &rest), &p->number) && p->number >= k->min && p->number <= WEIGHT_MAX;
 	case IDLE:
 		/* Idle is a weight of 0 there; no longer idle has the kernel's default weight, and every version knows that. */
 		if (str_eq(word(l, &rest), "1"))
@@ -191,6 +197,19 @@ static bool convert(struct list *l, const struct known *k, const char *value, st
 		p->text = str_eq(word(l, &rest), "1") ? "kill" : "continue";
 		return true;
 	}
+}
+
+/* What the setting writes into the file of k; NULL: nothing that it knows. */
+static const char *value_for(const struct cgroup_setting *s, const struct known *k)
+{
+	const char *value = NULL;
+
+	if (str_eq(s->file, k->file))
+		value = s->value;
+	else if (s->or_file != NULL && str_eq(s->or_file, k->file))
+		value = s->or_value;
+	/* The weights of single devices, which systemd knows by path only. */
+	return value != NULL && k->kind == IO_WEIGHT && strchr(value, ':') != NULL ? NULL : value;
 }
 
 int systemd_properties(struct arena *a, const struct cgroup_resources *r, uint64_t period, struct systemd_property **ret,
@@ -213,11 +232,12 @@ int systemd_properties(struct arena *a, const struct cgroup_resources *r, uint64
 				.since = known[j].since,
 				.start_only = known[j].start_only,
 			};
+			const char *value = value_for(&s[i], &known[j]);
 
-			if (!str_eq(s[i].file, known[j].file))
+			if (value == NULL)
 				continue;
 			/* One that cannot be told must not leave an earlier one to contradict the file. */
-			if (convert(&l, &known[j], s[i].value, &p))
+			if (convert(&l, &known[j], value, &p))
 				set(&l, p);
 			else
 				drop(&l, p.name);

@@ -134,6 +134,10 @@ static const struct {
 	{ { UNIFIED({ "cpuset.cpus", "1" }, { "cpuset.mems", "0-1" }) }, "AllowedCPUs=02>=244\nAllowedMemoryNodes=03>=244\n" },
 	{ { UNIFIED({ "memory.oom.group", "1" }) }, "OOMPolicy=kill>=253\n" },
 	{ { UNIFIED({ "memory.oom.group", "0" }) }, "OOMPolicy=continue>=253\n" },
+	{ { .io_weight = 500 }, "IOWeight=4950\n" },
+	{ { .io_weights = (const struct cgroup_device_weight[]){ { { 8, 16 }, 500 } }, .n_io_weights = 1 }, "" },
+	{ { UNIFIED({ "io.weight", "default 200" }) }, "IOWeight=200\n" },
+	{ { UNIFIED({ "io.weight", "300" }, { "io.weight", "8:0 50" }) }, "IOWeight=300\n" },
 	{ { UNIFIED({ "io.max", "8:0 rbps=1" }, { "misc.max", "x 1" }) }, "" },
 	/* What comes last wins, and what cannot be told leaves nothing that would contradict it. */
 	{ { .memory_limit = 4096, UNIFIED({ "memory.max", "8192" }) }, "MemoryMax=8192\n" },
