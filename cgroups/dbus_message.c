@@ -354,16 +354,19 @@ static void skip_variant(struct dbus_reader *r, unsigned int depth)
 
 static void skip_basic(struct dbus_reader *r, char type)
 {
+	bool ok = true;
+
 	if (type == 's' || type == 'o')
 		(void)dbus_get_string(r);
-	else if (type == 'g' && !signature_ok(dbus_get_signature(r), DBUS_DEPTH_MAX))
-		r->failed = true;
-	else if (type == 'b' && dbus_get_u32(r) > 1)
-		r->failed = true;
-	else if (strchr("bg", type) == NULL) {
+	else if (type == 'g')
+		ok = signature_ok(dbus_get_signature(r), DBUS_DEPTH_MAX);
+	else if (type == 'b')
+		ok = dbus_get_u32(r) <= 1;
+	else {
 		align_to(r, alignment(type));
 		(void)take(r, alignment(type));
 	}
+	r->failed = r->failed || !ok;
 }
 
 /* types is known to be a sequence of complete types no deeper than depth. */

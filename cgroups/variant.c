@@ -91,7 +91,7 @@ static void put_utf8(struct buf *b, uint32_t code)
 	buf_add(b, out, n);
 }
 
-/* \uXXXX, \UXXXXXXXX: behind the letter. */
+/* Of four digits or eight: behind the letter u or U. */
 static int unicode_escape(struct cursor *c, int digits, struct buf *b)
 {
 	uint32_t code = 0;
@@ -172,11 +172,11 @@ static int parse_number(struct cursor *c, struct scalar *ret)
 /* Leading zeros would be octal to GVariant. */
 static int to_integer(const char *s, int64_t min, uint64_t max, uint64_t *ret)
 {
-	const char *digits = s[0] == '-' ? s + 1 : s;
+	const char *first = s[0] == '-' ? s + 1 : s;
 	int64_t v;
 	int r;
 
-	if (digits[0] == '0' && digits[1] != '\0')
+	if (first[0] == '0' && first[1] != '\0')
 		return -EINVAL;
 	if (s[0] != '-')
 		return parse_u64(s, 0, max, ret);
@@ -227,7 +227,7 @@ static int to_double(const char *s, double *ret)
 		return -EINVAL;
 	exponent += (int64_t)rest - (int64_t)(part - part_rest);
 	v = (long double)mantissa;
-	for (; exponent > 0 && v > 0 && v < 1e400L; exponent--)
+	for (; exponent > 0 && v > 0 && v <= (long double)__DBL_MAX__; exponent--)
 		v *= 10;
 	for (; exponent < 0 && v > 0; exponent++)
 		v /= 10;

@@ -45,7 +45,7 @@ TEST(there_and_back)
 	array = dbus_put_array(&body, 8);
 	for (unsigned int i = 0; i < 3; i++) {
 		dbus_put_align(&body, 8);
-		dbus_put_string(&body, "abcdefghi" + i);
+		dbus_put_string(&body, &"abcdefghi"[i]);
 		dbus_put_u64(&body, UINT64_MAX - i);
 	}
 	dbus_put_array_end(&body, array, 8);
