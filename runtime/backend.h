@@ -71,9 +71,10 @@ struct backend_ops {
 	int (*commit)(struct instance *i);
 	/* startContainer hooks and the user's process; returns when it has really been executed, or why not. */
 	int (*start)(struct instance *i);
+	/* One more process, up to where only its execve is missing; it waits, and ends when *ret_sync is closed. */
 	int (*exec)(struct instance *i, const struct exec_launch *l, pid_t *ret_pid, int *ret_pidfd, int *ret_sync);
-	/* Waits until an exec's process has really been executed. */
-	int (*exec_done)(int sync);
+	/* Lets it go on; returns when it has really been executed, or why not. */
+	int (*exec_start)(int sync);
 	int (*signal)(struct instance *i, int sig, bool all);
 	int (*set_paused)(struct instance *i, bool paused);
 	int (*paused)(struct instance *i, bool *ret_paused);

@@ -95,7 +95,7 @@ static int connect_init(struct instance *i)
 	return 0;
 }
 
-static int wait_executed(int sync)
+int container_wait_executed(int sync)
 {
 	struct sync_msg m;
 	int r = sync_recv(sync, &m);
@@ -113,7 +113,7 @@ static int container_start(struct instance *i)
 	if (r == 0 && sync_send(i->sync, SYNC_START) < 0)
 		r = ERR_PLAIN(-EPIPE, "the waiting process of container \"%s\" is gone", i->c->id);
 	if (r == 0)
-		r = wait_executed(i->sync);
+		r = container_wait_executed(i->sync);
 	fd_close(&i->sync);
 	/*
 	 * execve closes the socket and drops the lock in no fixed order: without the file nobody can find the
@@ -365,7 +365,7 @@ const struct backend_ops backend_container = {
 	.commit = container_commit,
 	.start = container_start,
 	.exec = container_exec,
-	.exec_done = wait_executed,
+	.exec_start = container_exec_start,
 	.signal = container_signal,
 	.set_paused = container_set_paused,
 	.paused = container_paused,

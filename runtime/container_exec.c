@@ -70,10 +70,7 @@ static int exec_serve(struct instance *i, const struct child_exec *c, int sync, 
 	*ret_pidfd = pidfd_open(*ret_pid, 0);
 	if (*ret_pidfd < 0)
 		return ERR(-errno, "cannot open the new process");
-	r = container_set_from_outside(c->p.req, *ret_pid, (i->c->state.ns_flags & CLONE_NEWUSER) != 0);
-	if (r == 0 && sync_send(sync, SYNC_START) < 0)
-		r = ERR_PLAIN(-EPIPE, "the new process ended unexpectedly");
-	return r;
+	return container_set_from_outside(c->p.req, *ret_pid, (i->c->state.ns_flags & CLONE_NEWUSER) != 0);
 }
 
 /* Nothing stays alive, and no zombie to whoever gets our children when we end. The stage is gone: nothing new comes. */
@@ -152,4 +149,11 @@ int container_exec(struct instance *i, const struct exec_launch *l, pid_t *ret_p
 	ns_sibling_free(c.made);
 	seccomp_program_deinit(&filter);
 	return r;
+}
+
+int container_exec_start(int sync)
+{
+	if (sync_send(sync, SYNC_START) < 0)
+		return ERR_PLAIN(-EPIPE, "the new process ended unexpectedly");
+	return container_wait_executed(sync);
 }

@@ -24,6 +24,8 @@ int container_use_pidfd(struct instance *i);
 int container_read_ignored(struct child_process *c);
 /* What has to be set from outside: the child may lack the right in its user namespace. */
 int container_set_from_outside(const struct process_req *p, pid_t pid, bool user_ns);
+/* After START: until the process has really been executed, or why it was not. */
+int container_wait_executed(int sync);
 /* STATE_SOCKET below the state directory's fd. */
 void container_socket_address(int dir, struct sockaddr_un *a);
 
@@ -34,3 +36,4 @@ int container_stats(struct instance *i, struct cgroup_stats *ret);
 int container_oom(struct instance *i, struct cgroup_oom *ret);
 int container_watch(struct instance *i, struct backend_watch *ret);
 int container_watch_oom(const struct backend_watch *w, struct cgroup_oom *ret);
+int container_exec_start(int sync);

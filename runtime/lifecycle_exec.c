@@ -192,13 +192,14 @@ static int exec_process(struct instance *i, const struct exec_options *o, const 
 	pid_t pid = 0;
 	int r = backend_container.exec(i, &l, &pid, ret_pidfd, &sync);
 
+	/* Before it runs: it may ask for the terminal's size at once. */
+	if (r == 0 && f != NULL)
+		r = foreground_take_terminal(f);
 	if (r == 0)
-		r = backend_container.exec_done(sync);
+		r = backend_container.exec_start(sync);
 	/* Not earlier: conmon takes the file for the proof that the process runs. */
 	if (r == 0 && o->pid_file != NULL)
 		r = pid_file_write(o->pid_file, pid);
-	if (r == 0 && f != NULL)
-		r = foreground_take_terminal(f);
 	/* The caller will take it for not started. */
 	if (r < 0 && *ret_pidfd >= 0) {
 		int status;

@@ -334,6 +334,14 @@ cleanup() {
 	[[ "$output" == *pts/*20\ 60* ]]
 }
 
+@test "exec -t: the size is set before the process can ask for it" {
+	requires strace
+	run_sleeping
+	run -0 timeout "$NACRE_TIMEOUT" env "${TRACED[@]}" "$HELPERS/pty-run" size=20x60 -- \
+		strace -o "$T/trace" -e trace=ioctl -e inject=ioctl:delay_enter=300000 "$NACRE_BIN" --root "$ROOT" exec -t "$ID" stty size
+	[[ "$output" == *20\ 60* ]]
+}
+
 @test "exec -t: Ctrl-C, resize, restored settings" {
 	run_sleeping
 	on_terminal settings size=20x60 wait=ready size=21x61 'wait=21 61' 'send=\x03' wait=interrupted -- exec --tty "$ID" \
