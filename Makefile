@@ -98,7 +98,7 @@ $(O)/tests/unit/%: $(O)/tests/unit/%.o $(UNIT_OBJ)
 # Programs that run inside test containers: static, no libraries of ours.
 $(O)/tests/helpers/%: tests/helpers/%.c $(O)/.flags
 	@mkdir -p $(@D)
-	$(call say,CC,$@) $(CC) $(CFLAGS) -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -static -MMD -MP -MF $@.d -o $@ $<
+	$(call say,CC,$@) $(CC) $(CFLAGS) -std=gnu11 -I. -D_GNU_SOURCE -Wall -Wextra -static -MMD -MP -MF $@.d -o $@ $<
 
 helpers: $(HELPER_BIN)
 unit-bins: $(UNIT_BIN)

@@ -83,12 +83,12 @@ int sync_expect(int fd, enum sync_stage stage, const char *what)
 
 /* One fd beside a few bytes. Not to be copied: the header points into it. */
 struct fd_message {
+	struct msghdr header;
 	struct iovec iov;
 	union {
 		char buf[CMSG_SPACE(sizeof(int))];
 		struct cmsghdr align;
 	} control;
-	struct msghdr header;
 };
 
 static void fd_message_init(struct fd_message *m, void *payload, size_t len)

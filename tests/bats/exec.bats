@@ -351,7 +351,7 @@ has_processes() { [ "$(nacre ps --format json "$ID" | jq length)" = "$1" ]; }
 # reaped STRACE-OPTION...: exec of what is not there, disturbed by strace. Its caller gets no child but the one it made.
 reaped() {
 	local out
-	out=$(timeout -k 5 "$NACRE_TIMEOUT" "$HELPERS/subreaper" strace -f -o "$T/trace" "$@" \
+	out=$(timeout -k 5 "$NACRE_TIMEOUT" env "${TRACED[@]}" "$HELPERS/subreaper" strace -f -o "$T/trace" "$@" \
 		"$NACRE_BIN" --root "$ROOT" exec "$ID" nonesuch 2>"$T/err" </dev/null 3>&-)
 	[[ "$out" == *" 255" && "$out" != *$'\n'* ]] || { echo "$out"; cat "$T/err" "$T/trace"; return 1; }
 	has_processes 1

@@ -262,7 +262,7 @@ nr() {
 # loaded_flags JQ-PROGRAM: as the kernel gets them.
 loaded_flags() {
 	config "$1"
-	timeout "$NACRE_TIMEOUT" strace -f -e trace=seccomp -o "$T/trace" "$NACRE_BIN" --root "$ROOT" run "$ID" </dev/null
+	env "${TRACED[@]}" timeout "$NACRE_TIMEOUT" strace -f -e trace=seccomp -o "$T/trace" "$NACRE_BIN" --root "$ROOT" run "$ID" </dev/null
 	sed -n 's/.*seccomp(SECCOMP_SET_MODE_FILTER, \([^,]*\),.*/\1/p' "$T/trace"
 }
 

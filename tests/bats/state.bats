@@ -174,7 +174,7 @@ locked() { ! flock -n -x "$1" true; }
 	creator=$!
 	wait_for 10 test -e "$T/in"
 	# It has read the record, and stands before the look at the lock.
-	detached timeout 20 strace -o "$T/trace" -e trace=flock -e inject=flock:delay_enter=2000000:when=1 \
+	detached env "${TRACED[@]}" timeout 20 strace -o "$T/trace" -e trace=flock -e inject=flock:delay_enter=2000000:when=1 \
 		"$NACRE_BIN" --root "$ROOT" state "$ID" >"$T/out" </dev/null
 	wait_for 10 grep -q flock "$T/trace"
 	touch "$T/go"

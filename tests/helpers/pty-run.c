@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "terminal.h"
+#include "tests/helpers/terminal.h"
 
 static char shown[1 << 20];
 static size_t n_shown, waited;

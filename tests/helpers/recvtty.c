@@ -19,7 +19,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "terminal.h"
+#include "tests/helpers/terminal.h"
 
 /* Bound under another name and renamed, so that the path is there only when connect(2) works. */
 static int listen_at(const char *path)

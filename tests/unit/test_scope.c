@@ -114,7 +114,7 @@ static void stop(struct test *t, struct fixture *f)
 		fd_close(&f->child);
 	}
 	fd_close(&f->cgroup);
-	if (!CHECK_INT(cgroup_scope_stop(&f->req.scope), 0))
+	if (!CHECK_INT(cgroup_scope_stop(&f->req.scope, NULL), 0))
 		printf("#   %s (%s)\n", err_text(), err_hint_text());
 	if (f->path != NULL) {
 		_cleanup_free_ char *dir = str_printf("%s%s", f->host.mount, f->path);
@@ -299,9 +299,9 @@ TEST(the_same_name_again)
 		free(f.path);
 		f.path = NULL;
 	}
-	CHECK_INT(cgroup_scope_stop(&f.req.scope), 0);
+	CHECK_INT(cgroup_scope_stop(&f.req.scope, NULL), 0);
 	/* What is not there is stopped. */
-	CHECK_INT(cgroup_scope_stop(&f.req.scope), 0);
+	CHECK_INT(cgroup_scope_stop(&f.req.scope, NULL), 0);
 }
 
 TEST(in_the_way)
@@ -388,7 +388,7 @@ TEST(by_the_bus)
 		CHECK_STR(show("MemoryMax"), "67108864");
 		rename(PRIVATE, PRIVATE ".away");
 		CHECK_INT(proc_send_signal(f.child, SIGKILL), 0);
-		if (!CHECK_INT(cgroup_scope_stop(&f.req.scope), 0))
+		if (!CHECK_INT(cgroup_scope_stop(&f.req.scope, NULL), 0))
 			printf("#   %s (%s)\n", err_text(), err_hint_text());
 	}
 	rename(PRIVATE ".away", PRIVATE);
@@ -423,7 +423,7 @@ static void as_user(struct test *t, struct fixture *f, uid_t uid)
 				printf("#   %s (%s)\n", err_text(), err_hint_text());
 			cgroup_scope_release(&f->holder);
 			fd_close(&f->cgroup);
-			CHECK_INT(cgroup_scope_stop(&f->req.scope), 0);
+			CHECK_INT(cgroup_scope_stop(&f->req.scope, NULL), 0);
 		}
 		rename(private, away);
 		printf("# without the private socket:\n");
