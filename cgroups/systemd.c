@@ -336,9 +336,10 @@ static int clear_away(struct dbus *d, const char *unit)
 	if (r < 0 || state == NULL)
 		return r;
 	log_debug("systemd has a unit \"%s\" already, which is %s", unit, state);
-	if (str_eq(state, "deactivating"))
+	/* Inactive, but there: a job waits to start it, and is replaced so. */
+	if (str_eq(state, "deactivating") || str_eq(state, "inactive"))
 		return stop_unit(d, unit);
-	if (!str_eq(state, "failed") && !str_eq(state, "inactive"))
+	if (!str_eq(state, "failed"))
 		return ERR_HINT(ERR_PLAIN(-EBUSY, "systemd has a unit \"%s\" already, and it is %s", unit, state),
 				"systemctl status %s says what it is", unit);
 	dbus_put_string(&body, unit);
@@ -407,9 +408,12 @@ static int start(struct scope_call *c, char **ret_path)
 
 	if (r == 0)
 		r = await_job(c->d, reply, "start", c->scope->unit);
-	if (r < 0 && r != -ECONNRESET && r != -ETIMEDOUT)
+	if (r < 0 && r != -ECONNRESET && r != -ETIMEDOUT && r != -EBUSY)
 		return r;
-	/* systemd that was replaced meanwhile (daemon-reexec) says nothing more, but what it did can be seen. */
+	/*
+	 * systemd that was replaced meanwhile (daemon-reexec) says nothing more, but what it did can be seen; and
+	 * then, at the second attempt, the unit in the way is the one that we asked for.
+	 */
 	k = holder_cgroup(c, ret_path);
 	if (k == 0 && r < 0)
 		err_clear();
@@ -424,7 +428,6 @@ int cgroup_scope_start(const struct cgroup_scope_req *req, char **ret_path, int 
 {
 	static const struct cgroup_resources nothing;
 	_cleanup_arena_ struct arena *a = arena_new(ARENA_MAX);
-	_cleanup_dbus_ struct dbus *d = NULL;
 	struct scope_call c = { .a = a, .scope = &req->scope, .req = req, .version = UINT_MAX };
 	int holder = FD_NONE, r;
 
@@ -432,13 +435,20 @@ int cgroup_scope_start(const struct cgroup_scope_req *req, char **ret_path, int 
 		return ERR_NOMEM();
 	r = systemd_properties(a, req->resources != NULL ? req->resources : &nothing, CGROUP_CPU_PERIOD, &c.limits, &c.n_limits);
 	if (r == 0)
-		r = dbus_open(req->scope.user, JOB_REMOVED, TIMEOUT_MS, &d);
-	if (r == 0)
 		r = holder_start(&c.holder, &holder);
 	if (r < 0)
 		return r;
-	c.d = d;
-	r = start(&c, ret_path);
+	/* Once more for one whose connection ended with systemd's old program (daemon-reexec). */
+	for (int i = 0; i < 2; i++) {
+		_cleanup_dbus_ struct dbus *d = NULL;
+
+		r = dbus_open(req->scope.user, JOB_REMOVED, TIMEOUT_MS, &d);
+		c.d = d;
+		if (r == 0)
+			r = start(&c, ret_path);
+		if (r != -ECONNRESET)
+			break;
+	}
 	if (r < 0)
 		holder_end(&holder);
 	else
@@ -510,7 +520,7 @@ int cgroup_scope_update(const struct cgroup_scope *s, int cgroup_fd, const struc
 	c.n_limits = n;
 	if (r < 0 || n == 0)
 		return r;
-	/* Once more for one whose connection ended with systemd's old program (daemon-reexec). */
+	/* Twice, as in a start. */
 	for (int i = 0; i < 2; i++) {
 		_cleanup_dbus_ struct dbus *d = NULL;
 
@@ -541,7 +551,7 @@ int cgroup_scope_stop(const struct cgroup_scope *s, const char *description)
 {
 	int r = -ECONNRESET;
 
-	/* As in an update. */
+	/* Twice, as in a start. */
 	for (int i = 0; r == -ECONNRESET && i < 2; i++) {
 		_cleanup_dbus_ struct dbus *d = NULL;
 

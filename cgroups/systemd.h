@@ -8,8 +8,9 @@
  * cgroup_open() of its path, all settings written as into any new cgroup, the first process born there, and
  * cgroup_scope_release(); at its end the processes are killed, then cgroup_scope_stop(), which removes the cgroup, too.
  *
- * Each call that speaks with systemd takes 30 s at most, then -ETIMEDOUT. -ENOENT, -ECONNREFUSED: no systemd there,
- * with a hint; -EACCES: it refuses us; -EIO: it refuses the request, with its words. -EPROTO, -EBADMSG: not D-Bus.
+ * Each call that speaks with systemd takes 30 s at most, then -ETIMEDOUT (twice that when systemd itself is replaced
+ * meanwhile, daemon-reexec: it is asked again). -ENOENT, -ECONNREFUSED: no systemd there, with a hint; -EACCES: it
+ * refuses us; -EIO: it refuses the request, with its words; -ECONNRESET: it went twice; -EBADMSG: not D-Bus.
  */
 #pragma once
 
