@@ -90,6 +90,7 @@ struct cgroup_setting {
 	const char *file, *value;
 	const char *or_file, *or_value;	/* where file does not exist; NULL: nothing else would do */
 	bool optional;			/* without the file there is nothing to limit */
+	bool demand;			/* optional, but not for want of the controller */
 	bool again;			/* -EINVAL may be due to another setting: tried again after the last */
 };
 

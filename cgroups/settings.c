@@ -145,18 +145,18 @@ uint64_t cgroup_weight_from_shares(uint64_t shares)
 	return (uint64_t)(two_to_the(exponent * 3.32192809488736234787L) + (1 - slack));
 }
 
-/* An idle cgroup has no weight (EINVAL): so weight before it becomes idle, and after it stopped being so. */
+/* An idle cgroup has no weight (EINVAL), and one that stops being idle begins with the usual one. */
 static void set_cpu_weight(struct settings *s, const struct cgroup_resources *r)
 {
 	if (r->has_cpu_idle && !r->cpu_idle)
 		add(s, (struct cgroup_setting){ .file = "cpu.idle", .value = "0" });
-	if (r->cpu_shares != 0)
+	if (r->has_cpu_idle && r->cpu_idle)
+		add(s, (struct cgroup_setting){ .file = "cpu.idle", .value = "1" });
+	else if (r->cpu_shares != 0)
 		add(s, (struct cgroup_setting){
 			       .file = "cpu.weight",
 			       .value = arena_printf(s->a, "%" PRIu64, cgroup_weight_from_shares(r->cpu_shares)),
 		       });
-	if (r->has_cpu_idle && r->cpu_idle)
-		add(s, (struct cgroup_setting){ .file = "cpu.idle", .value = "1" });
 }
 
 static void set_cpu_max(struct settings *s, const struct cgroup_resources *r)
@@ -277,7 +277,8 @@ static int set_hugepages(struct settings *s, const struct cgroup_resources *r)
 		value = arena_printf(s->a, "%" PRIu64, h->limit);
 		/* Reservations first (5.7): a page that may not be reserved never comes to be faulted in, and killed for. */
 		add(s, (struct cgroup_setting){
-			       .file = arena_printf(s->a, "hugetlb.%s.rsvd.max", h->size), .value = value, .optional = true });
+			       .file = arena_printf(s->a, "hugetlb.%s.rsvd.max", h->size), .value = value, .optional = true,
+			       .demand = true });
 		add(s, (struct cgroup_setting){ .file = arena_printf(s->a, "hugetlb.%s.max", h->size), .value = value });
 	}
 	return 0;

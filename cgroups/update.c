@@ -31,13 +31,16 @@ static int write_setting(const struct cgroup_host *host, const char *path, int c
 {
 	int r = write_either(cgroup_fd, s);
 
-	if (r == -ENOENT && s->optional)
+	if (r == -ENOENT && s->optional && !s->demand)
 		return 0;
 	if (r == -ENOENT) {
 		r = cgroup_controller_demand(host, path, s->or_file != NULL ? s->or_file : s->file);
+		if (r == 0)
+			r = write_either(cgroup_fd, s);
+		if (r == -ENOENT && s->optional)
+			err_clear();
 		if (r < 0)
-			return r;
-		r = write_either(cgroup_fd, s);
+			return r == -ENOENT && s->optional ? 0 : r;
 	}
 	if (r == 0 || (r == -EINVAL && again))
 		return r;

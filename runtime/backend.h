@@ -27,6 +27,7 @@ struct instance {
 	int cgroup;			/* fd of its cgroup, FD_NONE */
 	struct cgroup_host host;	/* where cgroup2 is, when host_known */
 	bool host_known;
+	struct cgroup_oom oom_seen;	/* counted while it ran, should the count itself be gone */
 	bool hooks_began;		/* create-phase hooks ran: a failure has to run poststop */
 };
 

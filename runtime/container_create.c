@@ -136,6 +136,7 @@ static int start_scope(struct build *b)
 	if (s->cgroup_path == NULL)
 		return ERR_NOMEM();
 	s->cgroup_created_from = strlen(path);
+	s->cgroup_owned = true;
 	return cgroup_open(&b->i->host, path, &b->i->cgroup);
 }
 
@@ -153,7 +154,10 @@ static int make_cgroup(struct build *b)
 	else if (r == 0)
 		r = cgroup_create(&b->i->host, p->cgroup_path, &b->i->cgroup, &s->cgroup_created_from);
 	if (r == -EACCES || r == -EPERM)
-		return ERR_HINT(r, "without the right to make cgroups, run with --cgroup-manager=disabled");
+		ERR_HINT(r, "without the right to make cgroups, run with --cgroup-manager=disabled");
+	/* What was made is gone again; one that was there is somebody else's, and stays even if it is empty. */
+	if (r < 0 && !s->cgroup_owned)
+		s->cgroup_path = NULL;
 	if (r < 0)
 		return r;
 	s->cgroup_owned = true;

@@ -43,9 +43,13 @@ int container_oom(struct instance *i, struct cgroup_oom *ret)
 	*ret = (struct cgroup_oom){ .limit = CGROUP_UNLIMITED };
 	if (r == -ENOTSUP || r == -ENOENT) {
 		err_clear();
-		return 0;
+		r = 0;
+	} else if (r == 0) {
+		r = cgroup_oom_read(i->cgroup, ret);
 	}
-	return r < 0 ? r : cgroup_oom_read(i->cgroup, ret);
+	if (ret->kills == 0)
+		*ret = i->oom_seen;
+	return r;
 }
 
 int container_watch(struct instance *i, struct backend_watch *ret)

@@ -16,6 +16,7 @@
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/proc.h"
+#include "runtime/base/str.h"
 #include "runtime/base/sync.h"
 
 #define RELAY_SIZE 65536
@@ -98,6 +99,7 @@ void foreground_deinit(struct foreground *f)
 	fd_close(&f->console_parent);
 	fd_close(&f->console_child);
 	fd_close(&f->ptm);
+	backend_watch_deinit(&f->watch);
 }
 
 static void forward_signals(const struct foreground *f, int pidfd)
@@ -189,18 +191,23 @@ static void drain(struct relay *out)
 static int wait_loop(struct foreground *f, int pidfd, struct relay *in, struct relay *out)
 {
 	for (;;) {
-		struct pollfd p[4] = {
+		struct pollfd p[] = {
 			{ .fd = pidfd, .events = POLLIN },
 			{ .fd = f->signals, .events = POLLIN },
+			{ .fd = -1 },
+			{ .fd = -1 },
+			f->watch.oom,
 		};
 
 		relay_poll(in, &p[2]);
 		relay_poll(out, &p[3]);
-		if (poll(p, 4, -1) < 0) {
+		if (poll(p, ARRAY_SIZE(p), -1) < 0) {
 			if (errno == EINTR)
 				continue;
 			return ERR(-errno, "cannot wait for the container");
 		}
+		if (p[4].revents != 0 && backend_container.watch_oom(&f->watch, &f->oom_seen) < 0)
+			fd_close(&f->watch.oom.fd);
 		if (p[1].revents != 0)
 			forward_signals(f, pidfd);
 		relay_step(in, &p[2]);

@@ -9,15 +9,23 @@
 #include <stdbool.h>
 #include <termios.h>
 
+#include "runtime/backend.h"
+
 struct foreground {
 	int signals;		/* signalfd; all signals are blocked from prepare on */
 	int console_parent, console_child;	/* how the terminal's master comes to us */
 	int ptm;
 	bool raw;		/* our own terminal is in raw mode; saved holds what it was */
 	struct termios saved;
+	/*
+	 * watch.oom may be set by the caller; what it told last is in oom_seen. For a cgroup that is taken away, and its
+	 * counts with it, as soon as the last process has ended.
+	 */
+	struct backend_watch watch;
+	struct cgroup_oom oom_seen;
 };
 
-#define FOREGROUND_NULL { .signals = -1, .console_parent = -1, .console_child = -1, .ptm = -1, .raw = false }
+#define FOREGROUND_NULL { .signals = -1, .console_parent = -1, .console_child = -1, .ptm = -1, .raw = false, .watch = BACKEND_WATCH_NULL }
 
 /* Before the process is made, so that no signal is lost. terminal: a socket pair for its master is made. */
 int foreground_prepare(struct foreground *f, bool terminal);

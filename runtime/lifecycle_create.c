@@ -338,6 +338,21 @@ static int run_steps(struct instance *i, const struct run_options *o, struct for
 	return r;
 }
 
+/* systemd takes the cgroup away with its last process. Only a help for the report: no error. */
+static void watch_oom(struct instance *i, struct foreground *f)
+{
+	if (i->c->state.cgroup_unit != NULL && backend_container.watch(i, &f->watch) < 0)
+		err_clear();
+}
+
+static void keep_oom(struct instance *i, const struct foreground *f)
+{
+	int64_t limit = i->plan->resources.memory_limit;
+
+	i->oom_seen = f->oom_seen;
+	i->oom_seen.limit = limit > 0 ? (uint64_t)limit : CGROUP_UNLIMITED;
+}
+
 static int run_with(struct instance *i, const struct run_options *o, struct launch *l, const char *text, size_t len,
 		    int *ret_status)
 {
@@ -361,7 +376,9 @@ static int run_with(struct instance *i, const struct run_options *o, struct laun
 	*ret_status = 0;
 	if (o->detach)
 		return 0;
+	watch_oom(i, &f);
 	r = foreground_wait(&f, i->pidfd, ret_status);
+	keep_oom(i, &f);
 	foreground_deinit(&f);	/* before anything is said on the terminal */
 	fd_close(&i->pidfd);
 	i->c->state.pid = 0;

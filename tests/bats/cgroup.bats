@@ -17,8 +17,8 @@ cleanup() {
 		echo 0 >"$DIR/cgroup.freeze" 2>/dev/null || true
 		wait_for 10 is_empty
 		find "$DIR" -depth -type d -exec rmdir {} \;
-		rmdir "$(dirname "$DIR")" 2>/dev/null || true
 	fi
+	rmdir "$(cgroup_mount)/nt" 2>/dev/null || true
 }
 is_empty() { grep -q '^populated 0' "$DIR/cgroup.events"; }
 
@@ -112,12 +112,14 @@ foreign_process() {
 	echo 1 >"$DIR/cgroup.freeze"
 	wait_for 5 grep -q '^frozen 1' "$DIR/cgroup.events"
 	create_fails frozen
+	[ -d "$DIR" ]
 }
 
 @test "a threaded cgroup is refused" {
 	foreign_cgroup
 	echo threaded >"$DIR/cgroup.type"
 	create_fails "/nt/$ID"
+	[ -d "$DIR" ]
 }
 
 @test "a file's name in cgroupsPath is refused" {

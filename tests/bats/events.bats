@@ -91,7 +91,7 @@ events_ended() {
 	requires root memory unified
 	memory_limit max
 	run_sleeping
-	echo 7 >"$(cgroup_mount)/$ID/pids.max"
+	echo 7 >"$(cgroup_dir)/pids.max"
 	# Not jq: its numbers are floats.
 	nacre events --stats "$ID" | grep -q '"memory":{[^}]*"usage":{"limit":18446744073709551615,'
 	equals 7 "$(nacre events --stats "$ID" | jq .data.pids.limit)"

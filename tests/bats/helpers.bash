@@ -182,15 +182,9 @@ run_sleeping() {
 	nacre run -d "${1:-$ID}" </dev/null
 }
 
-# memory_limit BYTES: the next container's cgroup is there already, empty, with this memory.max and no swap.
+# memory_limit BYTES: of the next container, without swap; max: none.
 memory_limit() {
-	local dir
-	dir=$(cgroup_mount)
-	echo +memory >"$dir/cgroup.subtree_control"
-	mkdir -p "$dir/$ID"
-	echo "$1" >"$dir/$ID/memory.max"
-	[ ! -e "$dir/$ID/memory.swap.max" ] || echo 0 >"$dir/$ID/memory.swap.max"
-	config --arg path "/$ID" '.linux.cgroupsPath = $path'
+	config --arg n "$1" '.linux.resources.memory = (if $n == "max" then null else {limit: ($n | tonumber), swap: ($n | tonumber)} end)'
 }
 
 # detached COMMAND...: in the background without bats' own file descriptors, which would keep bats waiting. $! is its pid.

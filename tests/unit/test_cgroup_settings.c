@@ -50,7 +50,7 @@ static const struct {
 	{ "no quota", { .cpu_quota = -1 }, "cpu.max=max?\n" },
 	{ "no quota, a period", { .cpu_quota = -1, .cpu_period = 7000 }, "cpu.max=max 7000\n" },
 	{ "burst", { .has_cpu_burst = true, .cpu_burst = 50, .cpu_quota = 5000 }, "cpu.max.burst=50+\ncpu.max=5000\n" },
-	{ "idle comes after the weight", { .has_cpu_idle = true, .cpu_idle = true, .cpu_shares = 2 }, "cpu.weight=1\ncpu.idle=1\n" },
+	{ "an idle one has no weight", { .has_cpu_idle = true, .cpu_idle = true, .cpu_shares = 2 }, "cpu.idle=1\n" },
 	{ "the weight comes after not idle", { .has_cpu_idle = true, .cpu_shares = 2 }, "cpu.idle=0\ncpu.weight=1\n" },
 	{ "cpuset", { .cpus = "0-1", .mems = "0" }, "cpuset.cpus=0-1\ncpuset.mems=0\n" },
 	{ "io weight", { .io_weight = 10 }, "io.bfq.weight=10|io.weight=1\n" },
