@@ -134,8 +134,8 @@ static int explain_absence(unsigned int controller, const char *file)
 		[CGROUP_NOT_BUILT] = "is not in this kernel",
 	};
 	static const char *const hints[] = {
-		[CGROUP_IN_V1] = "boot with systemd.unified_cgroup_hierarchy=1 or cgroup_no_v1=all on the kernel's command line, "
-				 "leave the limit out, or run without any limit by --cgroup-manager=disabled",
+		[CGROUP_IN_V1] = ("boot with systemd.unified_cgroup_hierarchy=1 or cgroup_no_v1=all on the kernel's command line, "
+				  "leave the limit out, or run without any limit by --cgroup-manager=disabled"),
 		[CGROUP_SWITCHED_OFF] = "take it out of cgroup_disable=, or leave the limit out",
 		[CGROUP_NOT_DELEGATED] = "whoever made this container or session has to delegate it; or leave the limit out",
 		[CGROUP_NOT_BUILT] = "leave the limit out",

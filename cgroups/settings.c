@@ -20,6 +20,8 @@
 #define WEIGHT_MAX 10000
 #define BLKIO_WEIGHT_MIN 10
 #define BLKIO_WEIGHT_MAX 1000
+/* As many as a long double has, and a few. */
+#define DIGITS 68
 
 struct settings {
 	struct arena *a;
@@ -104,15 +106,16 @@ static int set_memory(struct settings *s, const struct cgroup_resources *r)
 static long double log2_of(uint64_t x)
 {
 	int whole = 63 - __builtin_clzll(x);
-	long double result = whole, rest = (long double)x / (long double)(1ULL << whole);
+	long double result = whole, digit = 0.5L, rest = (long double)x / (long double)(1ULL << whole);
 
 	/* rest is in [1, 2): squaring it doubles its logarithm, whose binary digits so come out one by one. */
-	for (long double digit = 0.5L; digit > 1e-20L; digit /= 2) {
+	for (int i = 0; i < DIGITS; i++) {
 		rest *= rest;
 		if (rest >= 2) {
 			rest /= 2;
 			result += digit;
 		}
+		digit /= 2;
 	}
 	return result;
 }
@@ -122,7 +125,7 @@ static long double two_to_the(long double x)
 	unsigned int whole = (unsigned int)x;
 	long double power = (x - whole) * 0.693147180559945309417L, term = 1, sum = 1;
 
-	for (int i = 1; term > 1e-20L; i++) {
+	for (int i = 1; i < DIGITS; i++) {
 		term *= power / i;
 		sum += term;
 	}

@@ -265,8 +265,8 @@ usage() { cg cpu.stat | sed -n 's/^usage_usec //p'; }
 	strace -f -o "$T/calls" -e trace=nanosleep,clock_nanosleep,timerfd_settime,select,pselect6,poll,rmdir,unlinkat \
 		"$NACRE_BIN" --root "$ROOT" delete -f "$ID"
 	[ ! -e "$dir" ]
-	! grep -E 'nanosleep|timerfd|select' "$T/calls"
-	! grep -E 'poll\(.*, [1-9][0-9]*\) *= 0 \(Timeout\)' "$T/calls"
+	run ! grep -E 'nanosleep|timerfd|select' "$T/calls"
+	run ! grep -E 'poll\(.*, [1-9][0-9]*\) *= 0 \(Timeout\)' "$T/calls"
 }
 
 @test "a hundred creates and deletes leave the tree as it was" {

@@ -37,7 +37,7 @@ static bool setup(struct fixture *f, const char *below)
 {
 	if (cgroup_host_probe(&f->host) < 0 || f->host.mode == CGROUP_NONE || geteuid() != 0 ||
 	    access(f->host.mount, W_OK) < 0) {
-		printf("# skip: needs root and a writable cgroup2\n");
+		test_skip("needs root and a writable cgroup2");
 		return false;
 	}
 	snprintf(f->path, sizeof(f->path), "/nacre-test-%ld%s", (long)getpid(), below);

@@ -298,7 +298,7 @@ TEST(real)
 	size_t from;
 
 	if (cgroup_host_probe(&host) < 0 || host.mode == CGROUP_NONE || geteuid() != 0 || access(host.mount, W_OK) < 0) {
-		printf("# skip: needs root and a writable cgroup2\n");
+		test_skip("needs root and a writable cgroup2");
 		return;
 	}
 	snprintf(path, sizeof(path), "/nacre-test-stats-%ld", (long)getpid());

@@ -106,7 +106,7 @@ static bool setup(struct fixture *f)
 	*f = (struct fixture){ .fd = FD_NONE };
 	if (cgroup_host_probe(&f->host) < 0 || f->host.mode == CGROUP_NONE || geteuid() != 0 ||
 	    access(f->host.mount, W_OK) < 0) {
-		printf("# skip: needs root and a writable cgroup2\n");
+		test_skip("needs root and a writable cgroup2");
 		return false;
 	}
 	/* Nodes of our own, on a file system that takes them: /dev may be anything. */
@@ -118,7 +118,7 @@ static bool setup(struct fixture *f)
 	zero = str_printf("%s/zero", f->dir);
 	if (mknod(null, S_IFCHR | 0600, makedev(1, 3)) < 0 || mknod(zero, S_IFCHR | 0600, makedev(1, 5)) < 0 ||
 	    !try_open(f->dir, "null", O_RDWR) || !try_mknod(f->dir, S_IFBLK, 7, 199)) {
-		printf("# skip: device nodes cannot be made here\n");
+		test_skip("device nodes cannot be made here");
 		teardown(f);
 		return false;
 	}

@@ -51,7 +51,7 @@ static bool skip(void)
 {
 	if (getenv("NACRE_TEST_HOST") != NULL && geteuid() == 0 && access("/run/systemd/system", F_OK) == 0)
 		return false;
-	printf("# skip: needs the test host with systemd\n");
+	test_skip("needs the test host with systemd");
 	return true;
 }
 
@@ -376,7 +376,7 @@ TEST(by_the_bus)
 	if (!setup(&f))
 		return;
 	if (access("/run/dbus/system_bus_socket", F_OK) < 0 || rename(PRIVATE, PRIVATE ".away") < 0) {
-		printf("# skip: no bus\n");
+		test_skip("no bus");
 		return;
 	}
 	if (start(t, &f)) {
@@ -455,7 +455,7 @@ TEST(by_the_users_systemd)
 		printf("# %s\n", run(command));
 		fflush(stdout);
 		if (access(dir, F_OK) < 0)
-			printf("# skip: no systemd for uid %u here\n", uids[i]);
+			test_skip("no systemd for one of the users here");
 		else
 			as_user(t, &f, uids[i]);
 	}

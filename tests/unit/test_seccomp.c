@@ -334,7 +334,7 @@ TEST(other_architecture_calls)
 	if (!CHECK_INT(seccomp_compile(&req, &p, NULL), 0))
 		return;
 	if (try_i386_getppid(&(struct seccomp_program){ p.filter, p.len, p.flags, false }) == SIGSEGV) {
-		printf("# skip: this kernel has no 32-bit calls\n");
+		test_skip("this kernel has no 32-bit calls");
 		seccomp_program_deinit(&p);
 		return;
 	}
