@@ -13,6 +13,8 @@
 	{ 0, "console-socket", "PATH", "unix socket that receives the terminal's master", OPTION_STRING,               \
 	  AT(create.console_socket) },                                                                                 \
 	{ 0, "pid-file", "FILE", "write the process' pid there", OPTION_STRING, AT(create.pid_file) },                 \
+	{ 0, "pidfd-socket", "PATH", "unix socket that receives the process' pidfd", OPTION_STRING,                    \
+	  AT(create.pidfd_socket) },                                                                                   \
 	{ 0, "no-pivot", NULL, "move and chroot instead of pivot_root (a root on ramfs)", OPTION_BOOL,                 \
 	  AT(create.no_pivot) },                                                                                       \
 	{ 0, "no-new-keyring", NULL, "keep the caller's session keyring", OPTION_BOOL, AT(create.no_new_keyring) },    \

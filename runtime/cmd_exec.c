@@ -31,6 +31,7 @@ static const struct option_row rows[] = {
 	{ 0, "console-socket", "PATH", "unix socket that receives the terminal's master", OPTION_STRING,
 	  AT(o.console_socket) },
 	{ 0, "pid-file", "FILE", "write the process' pid there", OPTION_STRING, AT(o.pid_file) },
+	{ 0, "pidfd-socket", "PATH", "unix socket that receives the process' pidfd", OPTION_STRING, AT(o.pidfd_socket) },
 	{ 0, "preserve-fds", "N", "pass N file descriptors from 3 on", OPTION_UINT, AT(o.preserve_fds) },
 	{ 0, "cgroup", "PATH", "run it in this sub-cgroup of the container's", OPTION_STRING, AT(o.cgroup) },
 	{ 0, "ignore-paused", NULL, "also when the container is paused", OPTION_BOOL, AT(o.ignore_paused) },

@@ -3,7 +3,9 @@
 #include "runtime/command.h"
 
 #include <errno.h>
+#include <regex.h>
 #include <signal.h>
+#include <string.h>
 
 #include "runtime/base/err.h"
 #include "runtime/base/proc.h"
@@ -11,17 +13,77 @@
 #include "runtime/lifecycle.h"
 
 struct flags {
-	bool all, force;
+	bool all, force, regex;
 };
+
+/* kill or delete of one container. */
+typedef int one_container(const char *root, const char *id, const struct flags *f, int sig);
+
+static int kill_one(const char *root, const char *id, const struct flags *f, int sig)
+{
+	return lifecycle_kill(root, id, sig, f->all);
+}
+
+static int delete_one(const char *root, const char *id, const struct flags *f, int sig)
+{
+	(void)sig;
+	return lifecycle_delete(root, id, f->force);
+}
+
+/* Each container that matches. One that fails does not keep the others; the first failure is reported. */
+static int each_match(const char *root, const regex_t *re, const struct flags *f, int sig, one_container *one)
+{
+	_cleanup_container_ids_ struct container_ids ids = { NULL, 0 };
+	char text[ERR_TEXT_MAX] = "";
+	int first = 0, r = container_list(root, &ids);
+	bool any = false;
+
+	for (size_t i = 0; r == 0 && i < ids.n; i++) {
+		int k;
+
+		if (regexec(re, ids.v[i], 0, NULL, 0) != 0)
+			continue;
+		any = true;
+		k = one(root, ids.v[i], f, sig);
+		if (k < 0 && first == 0) {
+			first = k;
+			memcpy(text, err_text(), strlen(err_text()) + 1);
+		}
+	}
+	if (r < 0)
+		return r;
+	if (first < 0)
+		return ERR_PLAIN(first, "%s", text);
+	return any ? 0 : ERR_PLAIN(-ENOENT, "no container matches");
+}
+
+static int by_regex(const char *root, const char *pattern, const struct flags *f, int sig, one_container *one)
+{
+	char why[128];
+	regex_t re;
+	int r = regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB);
+
+	if (r != 0) {
+		regerror(r, &re, why, sizeof(why));
+		return ERR_PLAIN(-EINVAL, "\"%s\" is not a regular expression: %s", pattern, why);
+	}
+	r = each_match(root, &re, f, sig, one);
+	regfree(&re);
+	return r;
+}
 
 static const struct option_row kill_rows[] = {
 	{ 'a', "all", NULL, "to all processes of the container; none left is no error", OPTION_BOOL,
 	  offsetof(struct flags, all) },
+	{ 'r', "regex", NULL, "ID is an extended regular expression: all containers that it matches", OPTION_BOOL,
+	  offsetof(struct flags, regex) },
 };
 
 static const struct option_row delete_rows[] = {
 	{ 'f', "force", NULL, "kill it first; a container that does not exist is no error", OPTION_BOOL,
 	  offsetof(struct flags, force) },
+	{ 'r', "regex", NULL, "ID is an extended regular expression: all containers that it matches", OPTION_BOOL,
+	  offsetof(struct flags, regex) },
 };
 
 static int cmd_start(const struct globals *g, int argc, char **argv)
@@ -34,7 +96,7 @@ static int cmd_start(const struct globals *g, int argc, char **argv)
 
 static int cmd_kill(const struct globals *g, int argc, char **argv)
 {
-	struct flags f = { false, false };
+	struct flags f = { .all = false };
 	char **operands;
 	int n, sig = SIGTERM, r = command_options(&command_kill, &f, argc, argv, &operands, &n);
 
@@ -42,16 +104,18 @@ static int cmd_kill(const struct globals *g, int argc, char **argv)
 		return r < 0 ? r : 0;
 	if (n > 1 && signal_parse(operands[1], &sig) < 0)
 		return ERR_PLAIN(-EINVAL, "kill: \"%s\" is not a signal", operands[1]);
-	return lifecycle_kill(g->root, operands[0], sig, f.all);
+	return f.regex ? by_regex(g->root, operands[0], &f, sig, kill_one) : kill_one(g->root, operands[0], &f, sig);
 }
 
 static int cmd_delete(const struct globals *g, int argc, char **argv)
 {
-	struct flags f = { false, false };
+	struct flags f = { .all = false };
 	char **operands;
 	int n, r = command_options(&command_delete, &f, argc, argv, &operands, &n);
 
-	return r != 0 ? (r < 0 ? r : 0) : lifecycle_delete(g->root, operands[0], f.force);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	return f.regex ? by_regex(g->root, operands[0], &f, 0, delete_one) : delete_one(g->root, operands[0], &f, 0);
 }
 
 static int cmd_pause(const struct globals *g, int argc, char **argv)

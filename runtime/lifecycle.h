@@ -23,6 +23,7 @@ struct create_options {
 	const char *config;		/* NULL: config.json in the bundle */
 	const char *console_socket;	/* NULL: none */
 	const char *pid_file;		/* NULL: none */
+	const char *pidfd_socket;	/* NULL: none */
 	bool no_pivot, no_new_keyring;
 	unsigned int preserve_fds;
 	enum cgroup_manager cgroup_manager;
@@ -48,7 +49,7 @@ struct exec_options {
 	const char *root, *id;
 	const char *process_file;		/* NULL: take the bundle's process and the fields below */
 	const char *const *args;		/* NULL-terminated */
-	const char *cwd, *user, *console_socket, *pid_file, *cgroup, *apparmor, *process_label;
+	const char *cwd, *user, *console_socket, *pid_file, *pidfd_socket, *cgroup, *apparmor, *process_label;
 	const char *const *env, *const *caps, *const *additional_gids;
 	size_t n_env, n_caps, n_additional_gids;
 	bool tty, detach, no_new_privs, ignore_paused;
@@ -86,5 +87,8 @@ int pid_file_write(const char *path, pid_t pid);
  */
 int preserve_fds_check(unsigned int n);
 
-/* A connected unix stream socket. */
-int console_connect(const char *path, int *ret_fd);
+/* A connected unix stream socket; what names it in the error text: "console". */
+int socket_connect(const char *path, const char *what, int *ret_fd);
+
+/* --pidfd-socket: the process' pidfd to whoever listens there. */
+int pidfd_send(const char *path, int pidfd);

@@ -26,6 +26,7 @@
 #include "runtime/base/parse_int.h"
 #include "runtime/base/proc.h"
 #include "runtime/base/str.h"
+#include "runtime/base/sync.h"
 #include "runtime/foreground.h"
 #include "runtime/hooks.h"
 #include "runtime/oom.h"
@@ -121,7 +122,7 @@ int pid_file_write(const char *path, pid_t pid)
 	return r < 0 ? ERR(r, "cannot write the pid file \"%s\"", path) : 0;
 }
 
-int console_connect(const char *path, int *ret_fd)
+int socket_connect(const char *path, const char *what, int *ret_fd)
 {
 	_cleanup_close_ int fd = FD_NONE, at = FD_NONE;
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -130,12 +131,25 @@ int console_connect(const char *path, int *ret_fd)
 	at = open(path, O_PATH | O_CLOEXEC);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (at < 0 || fd < 0)
-		return ERR(-errno, "cannot connect to the console socket \"%s\"", path);
+		return ERR(-errno, "cannot connect to the %s socket \"%s\"", what, path);
 	snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d", at);
 	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-		return ERR(-errno, "cannot connect to the console socket \"%s\"", path);
+		return ERR(-errno, "cannot connect to the %s socket \"%s\"", what, path);
 	*ret_fd = take_fd(&fd);
 	return 0;
+}
+
+int pidfd_send(const char *path, int pidfd)
+{
+	_cleanup_close_ int sock = FD_NONE;
+	int r = socket_connect(path, "pidfd", &sock);
+
+	if (r == 0) {
+		r = fd_send(sock, pidfd, "pidfd");
+		if (r < 0)
+			ERR(r, "cannot send the process' pidfd to \"%s\"", path);
+	}
+	return r;
 }
 
 /* What exec must join: what is new, and what is joined and not our own. */
@@ -269,6 +283,9 @@ static int create_steps(struct instance *i, const struct create_options *o, cons
 		c->state.creator_seen = 0;
 		r = container_save(c);
 	}
+	/* Before it runs: whoever gets it wants to see its end, however soon that comes. */
+	if (r == 0 && o->pidfd_socket != NULL)
+		r = pidfd_send(o->pidfd_socket, i->pidfd);
 	if (r == 0 && o->pid_file != NULL && l->waits_for_start)
 		r = pid_file_write(o->pid_file, i->pid);
 	return r;
@@ -288,7 +305,7 @@ int lifecycle_create(const struct create_options *o)
 	if (r == 0)
 		r = check_terminal(o, plan, false);
 	if (r == 0 && o->console_socket != NULL)
-		r = console_connect(o->console_socket, &console);
+		r = socket_connect(o->console_socket, "console", &console);
 	if (r == 0)
 		r = container_new(o->root, o->id, &c);
 	if (r < 0)
@@ -403,7 +420,7 @@ int lifecycle_run(const struct run_options *o, int *ret_status)
 	if (r == 0)
 		r = check_terminal(&o->create, plan, !o->detach);
 	if (r == 0 && o->create.console_socket != NULL)
-		r = console_connect(o->create.console_socket, &console);
+		r = socket_connect(o->create.console_socket, "console", &console);
 	/* Orphans of a container without a pid namespace come to us instead of the host's init. */
 	if (r == 0 && !o->no_subreaper && !o->detach && !plan_has_ns(plan, CLONE_NEWPID) &&
 	    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)

@@ -195,6 +195,8 @@ static int exec_process(struct instance *i, const struct exec_options *o, const 
 	/* Before it runs: it may ask for the terminal's size at once. */
 	if (r == 0 && f != NULL)
 		r = foreground_take_terminal(f);
+	if (r == 0 && o->pidfd_socket != NULL)
+		r = pidfd_send(o->pidfd_socket, *ret_pidfd);
 	if (r == 0)
 		r = backend_container.exec_start(sync);
 	/* Not earlier: conmon takes the file for the proof that the process runs. */
@@ -231,7 +233,7 @@ int lifecycle_exec(const struct exec_options *o, int *ret_status)
 	if (r == 0)
 		r = load_process(o, &c, &spec, &q);
 	if (r == 0 && o->console_socket != NULL)
-		r = console_connect(o->console_socket, &console);
+		r = socket_connect(o->console_socket, "console", &console);
 	if (r == 0 && !o->detach)
 		r = foreground_prepare(&f, q.terminal && console < 0);
 	if (r < 0)

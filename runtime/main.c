@@ -36,7 +36,7 @@ struct main_flags {
 
 static const struct option_row rows[] = {
 	{ 0, "root", "DIR", "where the containers' state is (default: /run/nacre)", OPTION_STRING, AT(g.root) },
-	{ 0, "log", "FILE", "write errors there, too", OPTION_STRING, AT(g.log) },
+	{ 0, "log", "FILE", "write errors there, too; also file:FILE, journald:ID, syslog:ID", OPTION_STRING, AT(g.log) },
 	{ 0, "log-format", "text|json", "how (default: text)", OPTION_STRING, AT(g.log_format) },
 	{ 0, "log-level", "LEVEL", "error, warning, info or debug", OPTION_STRING, AT(g.log_level) },
 	{ 0, "debug", NULL, "--log-level debug", OPTION_BOOL, AT(g.debug) },

@@ -7,18 +7,18 @@ _nacre_commands="run create start exec kill delete state list ps stats events pa
 
 # The options of command $1 ("": the global ones).
 _nacre_options() {
-	local create="-b --bundle -f --config --console-socket --pid-file --no-pivot --no-new-keyring --preserve-fds"
+	local create="-b --bundle -f --config --console-socket --pid-file --pidfd-socket --no-pivot --no-new-keyring --preserve-fds"
 	case $1 in
 	'') echo "--root --log --log-format --log-level --debug --cgroup-manager --systemd-cgroup --rootless -v --version" ;;
 	create) echo "$create" ;;
 	run) echo "$create -d --detach --keep --no-subreaper" ;;
 	exec)
 		echo "-p --process -d --detach -t --tty --cwd -e --env -u --user -g --additional-gids -c --cap"
-		echo "--no-new-privs --apparmor --process-label --console-socket --pid-file --preserve-fds --cgroup"
+		echo "--no-new-privs --apparmor --process-label --console-socket --pid-file --pidfd-socket --preserve-fds --cgroup"
 		echo "--ignore-paused"
 		;;
-	kill) echo "-a --all" ;;
-	delete) echo "-f --force" ;;
+	kill) echo "-a --all -r --regex" ;;
+	delete) echo "-f --force -r --regex" ;;
 	list) echo "-f --format -q --quiet" ;;
 	ps) echo "-f --format" ;;
 	update)
@@ -48,7 +48,7 @@ _nacre_value() {
 	update:--cpu-idle) echo "0 1" ;;
 	update:--resources | update:-r) echo file ;;
 	update:--memory* | update:--cpu* | update:--pids-limit | update:--blkio-weight) echo any ;;
-	:--log | *:--config | *:--console-socket | *:--pid-file | *:--process | *:--file | *:-f | exec:-p) echo file ;;
+	:--log | *:--config | *:--console-socket | *:--pid-file | *:--pidfd-socket | *:--process | *:--file | *:-f | exec:-p) echo file ;;
 	exec:--cap | exec:-c)
 		echo CAP_{CHOWN,DAC_OVERRIDE,DAC_READ_SEARCH,FOWNER,FSETID,KILL,SETGID,SETUID,SETPCAP,NET_BIND_SERVICE}
 		echo CAP_{NET_ADMIN,NET_RAW,IPC_LOCK,IPC_OWNER,SYS_CHROOT,SYS_PTRACE,SYS_ADMIN,SYS_NICE,SYS_RESOURCE}

@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
@@ -13,36 +15,76 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/str.h"
 
+enum log_kind { LOG_TO_STDERR, LOG_TO_FILE, LOG_TO_JOURNAL, LOG_TO_SYSLOG };
+
 static struct {
 	int fd;
 	enum log_format format;
 	enum log_level level;
-	bool is_stderr;
-} dest = { STDERR_FILENO, LOG_FORMAT_TEXT, LOG_LEVEL_WARNING, true };
+	enum log_kind kind;
+	char id[128];	/* of a journal's entries */
+} dest = { STDERR_FILENO, LOG_FORMAT_TEXT, LOG_LEVEL_WARNING, LOG_TO_STDERR, "" };
 
 static const char *const level_names[] = { "error", "warning", "info", "debug" };
 
-int log_open(const char *path, enum log_format format, enum log_level level)
-{
-	if (path != NULL) {
-		int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
+/* syslog(3)'s numbers: LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG. */
+static const int priorities[] = { 3, 4, 6, 7 };
+#define FACILITY_DAEMON (3 << 3)
 
-		if (fd < 0)
-			return ERR(-errno, "cannot open log \"%s\"", path);
-		dest.fd = fd;
-		dest.is_stderr = false;
+static int open_file(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0644);
+
+	if (fd < 0)
+		return ERR(-errno, "cannot open log \"%s\"", path);
+	dest.fd = fd;
+	dest.kind = LOG_TO_FILE;
+	return 0;
+}
+
+static int open_journal(enum log_kind kind, const char *socket_path, const char *id)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (*id == '\0' || strlen(id) >= sizeof(dest.id) || strchr(id, '\n') != NULL) {
+		fd_close(&fd);
+		return ERR_PLAIN(-EINVAL, "option --log: \"%s\" is not a name for log entries", id);
 	}
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", socket_path);
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&a, sizeof(a)) < 0) {
+		int r = ERR(-errno, "cannot open log at \"%s\"", socket_path);
+
+		fd_close(&fd);
+		return r;
+	}
+	memcpy(dest.id, id, strlen(id) + 1);
+	dest.fd = fd;
+	dest.kind = kind;
+	return 0;
+}
+
+int log_open(const char *where, enum log_format format, enum log_level level)
+{
+	int r = 0;
+
+	if (where != NULL && str_starts(where, "journald:"))
+		r = open_journal(LOG_TO_JOURNAL, "/run/systemd/journal/socket", where + strlen("journald:"));
+	else if (where != NULL && str_starts(where, "syslog:"))
+		r = open_journal(LOG_TO_SYSLOG, "/dev/log", where + strlen("syslog:"));
+	else if (where != NULL)
+		r = open_file(str_starts(where, "file:") ? where + strlen("file:") : where);
 	dest.format = format;
 	dest.level = level;
-	return 0;
+	return r;
 }
 
 void log_close(void)
 {
-	if (!dest.is_stderr)
+	if (dest.kind != LOG_TO_STDERR)
 		fd_close(&dest.fd);
 	dest.fd = STDERR_FILENO;
-	dest.is_stderr = true;
+	dest.kind = LOG_TO_STDERR;
 }
 
 /*
@@ -91,6 +133,17 @@ static void add_line(struct buf *b, enum log_level level, const char *text)
 {
 	char stamp[RFC3339_SIZE];
 
+	/* The journals' own forms: one datagram each. */
+	if (dest.kind == LOG_TO_JOURNAL || dest.kind == LOG_TO_SYSLOG) {
+		if (dest.kind == LOG_TO_JOURNAL)
+			buf_printf(b, "SYSLOG_IDENTIFIER=%s\nPRIORITY=%d\nMESSAGE=", dest.id, priorities[level]);
+		else
+			buf_printf(b, "<%d>%s[%d]: ", FACILITY_DAEMON | priorities[level], dest.id, (int)getpid());
+		add_safe(b, text, false);
+		if (dest.kind == LOG_TO_JOURNAL)
+			buf_puts(b, "\n");
+		return;
+	}
 	clock_rfc3339(stamp);
 	if (dest.format == LOG_FORMAT_JSON) {
 		buf_puts(b, "{\"level\":\"");
@@ -100,7 +153,7 @@ static void add_line(struct buf *b, enum log_level level, const char *text)
 		buf_printf(b, "\",\"time\":\"%s\"}\n", stamp);
 		return;
 	}
-	if (dest.is_stderr)
+	if (dest.kind == LOG_TO_STDERR)
 		buf_printf(b, "nacre: %s%s", level == LOG_LEVEL_ERROR ? "" : level_names[level],
 			   level == LOG_LEVEL_ERROR ? "" : ": ");
 	else
@@ -137,7 +190,7 @@ void log_fatal(const char *text, const char *hint)
 
 	emit(LOG_LEVEL_ERROR, text);
 	add_safe(&b, text, false);
-	if (!dest.is_stderr && !b.failed)
+	if (dest.kind != LOG_TO_STDERR && !b.failed)
 		dprintf(STDERR_FILENO, "nacre: %s\n", b.data != NULL ? b.data : "");
 	if (*hint != '\0' && isatty(STDERR_FILENO))
 		dprintf(STDERR_FILENO, "  hint: %s\n", hint);

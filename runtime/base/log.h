@@ -11,8 +11,11 @@
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 
-/* path NULL: stderr. The file is opened O_APPEND. 0 or -errno with a text. */
-int log_open(const char *path, enum log_format format, enum log_level level);
+/*
+ * where: a file ("PATH" or "file:PATH", opened O_APPEND), "journald:ID", "syslog:ID"; NULL: stderr. ID is the name
+ * that entries are found by, and a journal takes each as it is, whatever the format. 0 or -errno with a text.
+ */
+int log_open(const char *where, enum log_format format, enum log_level level);
 void log_close(void);
 
 /* One line; newlines in it become spaces in the text form. */

@@ -496,3 +496,33 @@ remove_cgroup() {
 	wait_for 10 has_status "$ID" stopped
 	nacre delete --force "$ID"
 }
+
+# pidfd_receiver: listens at $T/pidfd and writes what it sees to $T/seen.
+pidfd_receiver() {
+	detached "$HELPERS/recvtty" -p "$T/pidfd" >"$T/seen"
+	wait_for 5 test -S "$T/pidfd"
+}
+
+@test "--pidfd-socket: create and run send the process, exec its own" {
+	args sleep 1000
+	pidfd_receiver
+	nacre create --pidfd-socket "$T/pidfd" "$ID"
+	wait_for 5 grep -qx "pid $(pid_of "$ID")" "$T/seen"
+	nacre start "$ID"
+	rm "$T/pidfd"
+	detached "$HELPERS/recvtty" -p "$T/pidfd" >"$T/seen2"
+	wait_for 5 test -S "$T/pidfd"
+	nacre exec --pidfd-socket "$T/pidfd" --pid-file "$T/pid" -d "$ID" sleep 1000
+	wait_for 5 grep -qx "pid $(cat "$T/pid")" "$T/seen2"
+	run ! grep -q ended "$T/seen" "$T/seen2"
+	nacre kill "$ID" KILL
+	wait_for 10 grep -q ended "$T/seen"
+	wait_for 10 grep -q ended "$T/seen2"
+}
+
+@test "--pidfd-socket that nobody listens at: an error, nothing is left" {
+	args sleep 1000
+	refused 1 "cannot connect to the pidfd socket" create --pidfd-socket "$T/none" "$ID"
+	refused 1 "cannot connect to the pidfd socket" run --pidfd-socket "$T/none" "$ID"
+	assert_clean
+}

@@ -85,7 +85,9 @@ setup_file() {
 	make_rootfs "$ROOTFS_TEMPLATE"
 }
 
-setup() {
+setup() { common_setup; }
+
+common_setup() {
 	# Short: unix socket paths have 107 bytes.
 	T=$(mktemp -d /tmp/nt.XXXXXX)
 	ROOT=$T/state

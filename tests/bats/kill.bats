@@ -199,3 +199,26 @@ none_left() { ! pgrep -fx "$1" >/dev/null; }
 	kill -0 "$other"
 	kill "$other"
 }
+
+@test "--regex: every container that matches, and no other" {
+	local name
+	args sleep 1000
+	for name in web-1 web-2 db; do nacre run -d "$ID-$name" </dev/null; done
+	nacre kill --regex "^$ID-web" KILL
+	wait_for 10 has_status "$ID-web-1" stopped
+	wait_for 10 has_status "$ID-web-2" stopped
+	equals running "$(status_of "$ID-db")"
+	nacre delete -r "$ID-web-[0-9]$"
+	equals "$ID-db" "$(nacre list -q)"
+	# One that fails is told, the others go.
+	nacre create "$ID-web-3"
+	refused 1 "\"$ID-db\" that is not stopped" delete --regex "$ID"
+	equals "$ID-db" "$(nacre list -q)"
+	nacre delete -f -r "$ID"
+	[ -z "$(nacre list -q)" ]
+}
+
+@test "--regex: none matches, or it is no regular expression" {
+	refused 1 "no container matches" kill --regex "^$ID-none"
+	refused 1 "is not a regular expression" delete --regex '('
+}

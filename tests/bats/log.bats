@@ -137,3 +137,38 @@ load helpers
 	[ "$status" -eq 0 ]
 	[[ "$output" != *"$T/log"* ]]
 }
+
+@test "file:PATH is a file" {
+	run nacre --log "file:$T/log" state nothing
+	grep -q "does not exist" "$T/log"
+}
+
+@test "journald:ID and syslog:ID: one entry each, with the name and the priority" {
+	requires socat
+	in_mount_ns '
+		mkdir -p /run/systemd/journal
+		mount -t tmpfs none /run
+		mkdir -p /run/systemd/journal
+		socat -u UNIX-RECVFROM:/run/systemd/journal/socket OPEN:"$T/journal",creat &
+		until [ -S /run/systemd/journal/socket ]; do sleep 0.05; done
+		! nacre --log journald:web --log-format json state no-such
+		wait
+		printf "SYSLOG_IDENTIFIER=web\nPRIORITY=3\nMESSAGE=container \"no-such\" does not exist\n" | diff - "$T/journal"'
+	in_mount_ns '
+		mount -t tmpfs none /dev/shm
+		: >/dev/shm/log
+		[ -e /dev/log ] || { touch /dev/log && touch "$T/made"; }
+		socat -u UNIX-RECVFROM:/dev/shm/sock OPEN:"$T/syslog",creat &
+		until [ -S /dev/shm/sock ]; do sleep 0.05; done
+		mount --bind /dev/shm/sock /dev/log
+		! nacre --log syslog:web state no-such
+		wait
+		grep -qE "^<27>web\[[0-9]+\]: container \"no-such\" does not exist$" "$T/syslog"'
+	[ ! -e "$T/made" ] || rm /dev/log
+}
+
+@test "a journal that is not there, a name that is none" {
+	[ -S /run/systemd/journal/socket ] || refused 1 "cannot open log" --log journald:web state nothing
+	refused 1 "not a name" --log journald: state nothing
+	refused 1 "not a name" --log syslog: state nothing
+}

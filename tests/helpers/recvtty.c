@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * recvtty [-s] [-r ROWSxCOLS] [-i TEXT] [-w] SOCKET: an engine's side of --console-socket. Listens on
+ * recvtty [-s] [-r ROWSxCOLS] [-i TEXT] [-w] [-p] SOCKET: an engine's side of --console-socket. Listens on
  * SOCKET (it appears when it can be connected to), takes one terminal and copies what it says to stdout
  * until its other side is closed.
  *   -s   print "size ROWS COLS" when the terminal arrives
  *   -r   resize it then
  *   -i   write TEXT to it then ("\n" and "\xHH" are understood)
+ *   -p   --pidfd-socket instead: print "pid N" of the pidfd that comes, and "ended" when it has
  *   -w   take what is there at SIGUSR1, without waiting: prints "received" or "nothing", and ends
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,6 +73,29 @@ static int take_now(int listener)
 	return 0;
 }
 
+static int watch_pidfd(int pidfd)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+	char path[64], line[128];
+	int pid = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	f = fopen(path, "re");
+	if (f == NULL)
+		die(path);
+	while (fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "Pid: %d", &pid) == 1)
+			break;
+	fclose(f);
+	printf("pid %d\n", pid);
+	fflush(stdout);
+	if (poll(&p, 1, -1) < 0)
+		die("poll");
+	puts("ended");
+	return 0;
+}
+
 static void relay(int tty)
 {
 	char data[4096];
@@ -85,10 +110,10 @@ int main(int argc, char **argv)
 {
 	const char *input = NULL;
 	struct winsize now, resize = { 0 };
-	int show = 0, wait = 0, opt, listener, tty;
+	int show = 0, wait = 0, pidfd = 0, opt, listener, tty;
 	sigset_t set;
 
-	while ((opt = getopt(argc, argv, "sr:i:w")) != -1) {
+	while ((opt = getopt(argc, argv, "sr:i:wp")) != -1) {
 		switch (opt) {
 		case 's':
 			show = 1;
@@ -102,6 +127,9 @@ int main(int argc, char **argv)
 			break;
 		case 'w':
 			wait = 1;
+			break;
+		case 'p':
+			pidfd = 1;
 			break;
 		default:
 			return 2;
@@ -119,6 +147,8 @@ int main(int argc, char **argv)
 	if (wait)
 		return take_now(listener);
 	tty = receive(accept(listener, NULL, NULL), 0);
+	if (pidfd && tty >= 0)
+		return watch_pidfd(tty);
 	if (tty < 0 || !isatty(tty))
 		die("no terminal received");
 	if (show && ioctl(tty, TIOCGWINSZ, &now) == 0)
