@@ -103,8 +103,8 @@ $(O)/tests/helpers/%: tests/helpers/%.c $(O)/.flags
 helpers: $(HELPER_BIN)
 unit-bins: $(UNIT_BIN)
 
-# The record of a container is parsed in runtime/, the rest is in the folders below it.
-FUZZ_LIB_SRC := $(LIB_SRC) runtime/state_json.c
+# The record of a container is parsed in runtime/, and resources are turned into requests there; the rest is below it.
+FUZZ_LIB_SRC := $(LIB_SRC) runtime/state_json.c runtime/plan_resources.c
 
 $(O)/tests/fuzz/%: tests/fuzz/%.c $(FUZZ_LIB_SRC)
 	@mkdir -p $(@D)

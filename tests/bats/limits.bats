@@ -262,7 +262,7 @@ usage() { cg cpu.stat | sed -n 's/^usage_usec //p'; }
 	[ "$(find "$(cgroup_dir)" -name cgroup.procs -exec cat {} + | wc -l)" -ge 201 ]
 	dir=$(cgroup_dir)
 	# It waits for what the kernel tells, and never sleeps.
-	strace -f -o "$T/calls" -e trace=nanosleep,clock_nanosleep,timerfd_settime,select,pselect6,poll,rmdir,unlinkat \
+	env "${TRACED[@]}" strace -f -o "$T/calls" -e trace=nanosleep,clock_nanosleep,timerfd_settime,select,pselect6,poll \
 		"$NACRE_BIN" --root "$ROOT" delete -f "$ID"
 	[ ! -e "$dir" ]
 	run ! grep -E 'nanosleep|timerfd|select' "$T/calls"
