@@ -53,7 +53,7 @@ else
 LIBS := -lseccomp -lcap -lyajl -lmnl
 endif
 
-LIB_DIRS := runtime/base oci namespaces cgroups seccomp
+LIB_DIRS := runtime/base oci namespaces cgroups seccomp microvm
 LIB_SRC  := $(foreach d,$(LIB_DIRS),$(wildcard $(d)/*.c))
 BIN_SRC  := $(wildcard runtime/*.c)
 LIB_OBJ  := $(LIB_SRC:%.c=$(O)/%.o)
