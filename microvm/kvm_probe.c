@@ -108,8 +108,8 @@ int kvm_judge(const struct kvm_answers *a, const char *cpuinfo)
 	if (r < 0)
 		return r;
 	if (!has_flag(cpuinfo, "vmx") && !has_flag(cpuinfo, "svm")) {
-		(void)ERR_PLAIN(-EOPNOTSUPP, "this host's KVM is para-virtual (the processor has neither vmx nor svm): it emulates an "
-				"unmodified kernel instruction by instruction, and does not get it booted");
+		(void)ERR_PLAIN(-EOPNOTSUPP, "this host's KVM is para-virtual (the processor has neither vmx nor svm) and boots no "
+				"unmodified kernel");
 		return ERR_HINT(-EOPNOTSUPP, "%s", fix_nested);
 	}
 	return 0;

@@ -18,6 +18,7 @@
 
 #include "cgroups/cgroup.h"
 #include "cgroups/controllers.h"
+#include "microvm/kvm.h"
 #include "namespaces/caps.h"
 #include "namespaces/ns.h"
 #include "namespaces/procfs.h"
@@ -291,6 +292,21 @@ static void look_at_confinement(struct doctor *d)
 	look_at_lsm(d, "selinux", lsm_selinux_enabled());
 }
 
+/* ---- microVMs ---- */
+
+static void look_at_kvm(struct doctor *d)
+{
+	const char *fix;
+
+	if (kvm_probe() == 0) {
+		tell(d, "microvm", "kvm", OK, NULL, "runs unmodified kernels; nacre has no microVMs yet");
+		return;
+	}
+	fix = err_hint_text();
+	tell(d, "microvm", "kvm", LIMITED, *fix != '\0' ? fix : NULL, "%s (nacre has no microVMs yet)", err_text());
+	err_clear();
+}
+
 static void look(struct doctor *d)
 {
 	struct utsname u;
@@ -303,6 +319,7 @@ static void look(struct doctor *d)
 	look_at_cgroups(d, &u);
 	look_at_systemd(d);
 	look_at_confinement(d);
+	look_at_kvm(d);
 }
 
 /* ---- command ---- */
