@@ -152,7 +152,7 @@ TEST(elf_refused)
 		{ &f.notes[0], 4, 0xffffffff, -ENOEXEC, "longer than its segment" },
 		{ &f.notes[4], 4, 0xffffffff, -ENOEXEC, "longer than its segment" },
 		{ &f.notes[4], 4, 0xfffffff0, -ENOEXEC, "longer than its segment" },
-		{ &f.notes[24], 4, 5, -ENOEXEC, "no PVH entry point" },
+		{ &f.notes[24], 4, 3, -ENOEXEC, "no PVH entry point" },
 		{ &f.notes[28], 4, 5, -ENOEXEC, "has 5 bytes" },
 		{ &f.notes[32], 4, 17, -ENOEXEC, "no PVH entry point" },
 		{ &f.notes[36], 1, 'x', -ENOEXEC, "no PVH entry point" },
