@@ -229,8 +229,8 @@ struct level {
 static int enter(struct level *levels, size_t *depth, struct module *m)
 {
 	if (*depth == MODULES_DEPTH_MAX)
-		return ERR_PLAIN(-ELOOP, "the module \"%.*s\" needs others, which need others, more than %d deep", (int)levels[0].module->name.len,
-				 levels[0].module->name.s, MODULES_DEPTH_MAX);
+		return ERR_PLAIN(-ELOOP, "modules need others, which need others, more than %d deep; the last is \"%.*s\"", MODULES_DEPTH_MAX,
+				 (int)m->name.len, m->name.s);
 	m->visit = IN_PROGRESS;
 	levels[(*depth)++] = (struct level){ m, m->needs };
 	return 0;

@@ -4,7 +4,7 @@
  * leaves beside a kernel's modules, modules.dep(5) and modules.builtin.
  *
  * A module's name is its file's name without folder and ".ko", ".ko.xz", ".ko.zst" or ".ko.gz"; '-' and '_' are the same
- * letter in it.
+ * letter in it. modules.builtin lists only what could have been a module: "ext4", but not "tmpfs".
  */
 #pragma once
 

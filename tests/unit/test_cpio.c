@@ -188,7 +188,7 @@ TEST(refused)
 /* What cpio(1) lists of an archive. NULL when there is none here. */
 static char *list_with_cpio(const struct buf *b)
 {
-	int in[2], out[2], status = -1;
+	int in[2], out[2], keep[] = { FD_NONE }, status = -1;
 	size_t len;
 	char *list = NULL;
 	pid_t pid;
@@ -199,7 +199,7 @@ static char *list_with_cpio(const struct buf *b)
 	if (pid == 0) {
 		dup2(in[0], 0);
 		dup2(out[1], 1);
-		fd_close_except(NULL, 0);
+		fd_close_except(keep, ARRAY_SIZE(keep));
 		execlp("cpio", "cpio", "--quiet", "-t", (char *)NULL);
 		_exit(127);
 	}
