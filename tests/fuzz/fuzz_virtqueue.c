@@ -42,7 +42,7 @@ enum step {
 	POKE,		/* u16 address, u16 value */
 	PUBLISH,	/* u8: bit 7 the queue, the rest is added to its available index */
 	CONTINUE,
-	HOLD,		/* u8: bit 0: the device keeps what it pops */
+	MODE,		/* u8: bit 0 the device keeps what it pops, 1 another vCPU adds an entry for each */
 	COMPLETE,	/* u8: how many of these it now pushes */
 	CONFIG,
 	STEPS,
@@ -64,7 +64,7 @@ struct machine {
 	struct guest_memory gm;
 	struct virtio_mmio m;
 	struct virtqueue_chain chain;
-	bool hold, active;
+	bool hold, refill, active;
 	struct held held[QUEUES * QUEUE_MAX];
 	size_t n_held;
 };
@@ -167,6 +167,17 @@ static void check_chain(struct machine *vm, const struct virtqueue *q)
 	must(virtqueue_chain_write(c, 0, buf, done) == (done < sums[1] ? done : sums[1]));
 }
 
+/* As a driver would, where SETUP has the queue: how's bit 7 is which, the rest how many. */
+static void publish(struct machine *vm, uint32_t how)
+{
+	uint8_t *idx = vm->low + (how >> 7) * QUEUE_STRIDE + AVAIL + 2;
+	uint16_t v;
+
+	memcpy(&v, idx, sizeof(v));
+	v = (uint16_t)(v + (how & 0x7F));
+	memcpy(idx, &v, sizeof(v));
+}
+
 static void notify(void *device, struct virtio_mmio *m, unsigned int index)
 {
 	struct machine *vm = device;
@@ -177,6 +188,8 @@ static void notify(void *device, struct virtio_mmio *m, unsigned int index)
 	while (virtqueue_pop(q, &vm->chain) == 1) {
 		must(++popped <= q->size);
 		check_chain(vm, q);
+		if (vm->refill)
+			publish(vm, index << 7 | 1);
 		if (vm->hold) {
 			must(vm->n_held < QUEUES * QUEUE_MAX);
 			vm->held[vm->n_held++] = (struct held){ index, vm->chain.head, vm->chain.writable_len };
@@ -306,16 +319,6 @@ static void read_bytes(struct machine *vm, uint64_t offset, uint32_t len)
 	must(buf[len] == 0xEE);
 }
 
-static void publish(struct machine *vm, uint32_t how)
-{
-	uint8_t *idx = vm->low + (how >> 7) * QUEUE_STRIDE + AVAIL + 2;
-	uint16_t v;
-
-	memcpy(&v, idx, sizeof(v));
-	v = (uint16_t)(v + (how & 0x7F));
-	memcpy(idx, &v, sizeof(v));
-}
-
 static void step(struct machine *vm, struct script *s)
 {
 	uint8_t bytes[8];
@@ -355,8 +358,10 @@ static void step(struct machine *vm, struct script *s)
 	case CONTINUE:
 		virtio_mmio_continue(&vm->m);
 		break;
-	case HOLD:
-		vm->hold = (take(s, 1) & 1) != 0;
+	case MODE:
+		a = take(s, 1);
+		vm->hold = (a & 1) != 0;
+		vm->refill = (a & 2) != 0;
 		break;
 	case COMPLETE:
 		complete(vm, take(s, 1));
