@@ -99,6 +99,7 @@ void virtqueue_begin_turn(struct virtqueue *q);
  * 0: none; the driver will notify when there is one;
  * -EAGAIN: there are more, but the turn is over; no notification will come, the device has to look again by itself;
  * -EPROTO: the queue is broken; -ENOTCONN: not ready.
+ * Only 0 has asked for a notification: a device that stops before has to come back by itself.
  */
 int virtqueue_pop(struct virtqueue *q, struct virtqueue_chain *chain);
 

@@ -655,6 +655,6 @@ TEST(least_device)
 	echo_drop(&e);
 }
 
-TEST_MAIN(CASE(identity), CASE(features_rules), CASE(status_order), CASE(request), CASE(notify_refused), CASE(queue_latched),
-	  CASE(broken_queue), CASE(reset), CASE(config_space), CASE(odd_accesses), CASE(turns), CASE(devices_refused),
-	  CASE(least_device))
+TEST_MAIN(CASE(identity), CASE(features_rules), CASE(status_order), CASE(request), CASE(notify_refused),
+	  CASE(queue_latched), CASE(broken_queue), CASE(reset), CASE(config_space), CASE(odd_accesses), CASE(turns),
+	  CASE(devices_refused), CASE(least_device))

@@ -26,7 +26,7 @@ static bool setup(struct setup *s, uint16_t size, bool event_idx)
 	if (!guest_make(&s->g))
 		return false;
 	driver_make(&s->d, &s->g, size, event_idx);
-	return virtqueue_init(&s->q, &s->g.gm, 256) == 0 && virtqueue_set_config(&s->q, &config) == 0 &&
+	return virtqueue_init(&s->q, &s->g.gm, size > 256 ? VIRTQUEUE_SIZE_MAX : 256) == 0 && virtqueue_set_config(&s->q, &config) == 0 &&
 	       virtqueue_set_ready(&s->q, event_idx) == 0;
 }
 
@@ -248,6 +248,33 @@ TEST(hostile_chains)
 			CHECK(s.q.broken == NULL);
 			CHECK_INT(virtqueue_pop(&s.q, c), -ENOTCONN);
 		}
+		guest_drop(&s.g);
+	}
+	free(c);
+}
+
+/* The longest chain of the largest queue fits; one that comes back to its beginning does not write behind it. */
+TEST(largest_queue)
+{
+	struct {
+		struct virtqueue_chain chain;
+		uint8_t behind[64];
+	} *c = calloc(1, sizeof(*c));
+	struct setup s;
+
+	for (uint16_t loop = 0; c != NULL && loop < 2; loop++) {
+		if (!CHECK(setup(&s, VIRTQUEUE_SIZE_MAX, true)))
+			return;
+		for (uint16_t k = 0; k < VIRTQUEUE_SIZE_MAX; k++)
+			driver_desc(&s.d, k, (struct vring_desc){ DATA_ADDR + k, 1, NEXT, (uint16_t)(k + 1) });
+		s.d.desc[VIRTQUEUE_SIZE_MAX - 1].flags = htole16(loop != 0 ? NEXT : 0);
+		s.d.desc[VIRTQUEUE_SIZE_MAX - 1].next = 0;
+		driver_add(&s.d, 0);
+		(void)driver_publish(&s.d);
+		CHECK_INT(virtqueue_pop(&s.q, &c->chain), loop != 0 ? -EPROTO : 1);
+		CHECK(loop != 0 || c->chain.readable_len == VIRTQUEUE_SIZE_MAX);
+		for (size_t i = 0; i < sizeof(c->behind); i++)
+			CHECK_INT(c->behind[i], 0);
 		guest_drop(&s.g);
 	}
 	free(c);
@@ -567,5 +594,5 @@ TEST(read_once)
 }
 
 TEST_MAIN(CASE(config_checked), CASE(offers_checked), CASE(config_latched), CASE(one_chain), CASE(hostile_chains),
-	  CASE(chain_bytes), CASE(hostile_index), CASE(head_twice), CASE(work_is_bounded), CASE(plain_flags), CASE(used_event),
-	  CASE(event_idx_together), CASE(no_kick_while_busy), CASE(read_once))
+	  CASE(largest_queue), CASE(chain_bytes), CASE(hostile_index), CASE(head_twice), CASE(work_is_bounded),
+	  CASE(plain_flags), CASE(used_event), CASE(event_idx_together), CASE(no_kick_while_busy), CASE(read_once))
