@@ -147,18 +147,19 @@ load helpers
 	requires socat
 	in_mount_ns '
 		mkdir -p /run/systemd/journal
-		mount -t tmpfs none /run
-		mkdir -p /run/systemd/journal
-		socat -u UNIX-RECVFROM:/run/systemd/journal/socket OPEN:"$T/journal",creat &
+		mount -t tmpfs none /run/systemd/journal
+		timeout 20 socat -u UNIX-RECVFROM:/run/systemd/journal/socket OPEN:"$T/journal",creat &
 		until [ -S /run/systemd/journal/socket ]; do sleep 0.05; done
 		! nacre --log journald:web --log-format json state no-such
 		wait
 		printf "SYSLOG_IDENTIFIER=web\nPRIORITY=3\nMESSAGE=container \"no-such\" does not exist\n" | diff - "$T/journal"'
+	# Only if they are empty, that is ours.
+	rmdir /run/systemd/journal /run/systemd 2>/dev/null || true
 	in_mount_ns '
 		mount -t tmpfs none /dev/shm
 		: >/dev/shm/log
 		[ -e /dev/log ] || { touch /dev/log && touch "$T/made"; }
-		socat -u UNIX-RECVFROM:/dev/shm/sock OPEN:"$T/syslog",creat &
+		timeout 20 socat -u UNIX-RECVFROM:/dev/shm/sock OPEN:"$T/syslog",creat &
 		until [ -S /dev/shm/sock ]; do sleep 0.05; done
 		mount --bind /dev/shm/sock /dev/log
 		! nacre --log syslog:web state no-such
