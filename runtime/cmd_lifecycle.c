@@ -31,7 +31,7 @@ static int delete_one(const char *root, const char *id, const struct flags *f, i
 }
 
 /* Each container that matches. One that fails does not keep the others; the first failure is reported. */
-static int each_match(const char *root, const regex_t *re, const struct flags *f, int sig, one_container *one)
+static int each_match(const char *root, const char *pattern, const regex_t *re, const struct flags *f, int sig, one_container *one)
 {
 	_cleanup_container_ids_ struct container_ids ids = { NULL, 0 };
 	char text[ERR_TEXT_MAX] = "";
@@ -54,7 +54,7 @@ static int each_match(const char *root, const regex_t *re, const struct flags *f
 		return r;
 	if (first < 0)
 		return ERR_PLAIN(first, "%s", text);
-	return any ? 0 : ERR_PLAIN(-ENOENT, "no container matches");
+	return any ? 0 : ERR_PLAIN(-ENOENT, "no container matches \"%s\"", pattern);
 }
 
 static int by_regex(const char *root, const char *pattern, const struct flags *f, int sig, one_container *one)
@@ -67,7 +67,7 @@ static int by_regex(const char *root, const char *pattern, const struct flags *f
 		regerror(r, &re, why, sizeof(why));
 		return ERR_PLAIN(-EINVAL, "\"%s\" is not a regular expression: %s", pattern, why);
 	}
-	r = each_match(root, &re, f, sig, one);
+	r = each_match(root, pattern, &re, f, sig, one);
 	regfree(&re);
 	return r;
 }
