@@ -9,7 +9,7 @@
 #include "runtime/base/err.h"
 #include "runtime/base/str.h"
 
-enum effect { SET, CLEAR, RSET, RCLEAR, PROPAGATION, SB_SET, SB_CLEAR, BIND, RBIND, REMOUNT, NOTHING, UNBUILT };
+enum effect { SET, CLEAR, RSET, RCLEAR, PROPAGATION, SB_SET, SB_CLEAR, BIND, RBIND, REMOUNT, IDMAP, NOTHING, UNBUILT };
 
 /* A time mode replaces the whole field, so setting one first clears the mask. */
 #define ATIME MOUNT_ATTR__ATIME
@@ -27,6 +27,7 @@ static const struct option {
 	{ "diratime", CLEAR, MOUNT_ATTR_NODIRATIME },
 	{ "dirsync", SB_SET, MOUNT_SB_DIRSYNC },
 	{ "exec", CLEAR, MOUNT_ATTR_NOEXEC },
+	{ "idmap", IDMAP, MOUNT_IDMAP_TOP },
 	{ "iversion", SB_SET, MOUNT_SB_IVERSION },
 	{ "lazytime", SB_SET, MOUNT_SB_LAZYTIME },
 	{ "loud", NOTHING, 0 },		/* the new mount API never prints to the kernel log by itself */
@@ -50,6 +51,7 @@ static const struct option {
 	{ "relatime", CLEAR, ATIME },
 	{ "remount", REMOUNT, 0 },
 	{ "rexec", RCLEAR, MOUNT_ATTR_NOEXEC },
+	{ "ridmap", IDMAP, MOUNT_IDMAP_TREE },
 	{ "rnoatime", RSET, MOUNT_ATTR_NOATIME },
 	{ "rnodev", RSET, MOUNT_ATTR_NODEV },
 	{ "rnodiratime", RSET, MOUNT_ATTR_NODIRATIME },
@@ -81,8 +83,6 @@ static const struct option {
 	/* Known to the specification or to peers, not built: refused, so that nobody believes they work. */
 	{ "copy-symlink", UNBUILT, 0 },
 	{ "dest-nofollow", UNBUILT, 0 },
-	{ "idmap", UNBUILT, 0 },
-	{ "ridmap", UNBUILT, 0 },
 	{ "src-nofollow", UNBUILT, 0 },
 	{ "tmpcopyup", UNBUILT, 0 },
 };
@@ -174,6 +174,9 @@ static int apply(struct mount_req *m, const struct option *o)
 	case REMOUNT:
 		m->remount = true;
 		break;
+	case IDMAP:
+		m->idmap = (enum mount_idmap)o->bits;
+		break;
 	case NOTHING:
 		break;
 	case UNBUILT:
@@ -215,7 +218,8 @@ const char *mount_attr_text(struct arena *a, const struct mount_req *m)
 		const struct option *o = &options[i];
 		bool on = (o->effect == SET && (m->attr_set & o->bits) == o->bits) ||
 			  (o->effect == RSET && (m->rattr_set & o->bits) == o->bits) ||
-			  (o->effect == SB_SET && (m->sb_set & o->bits));
+			  (o->effect == SB_SET && (m->sb_set & o->bits)) ||
+			  (o->effect == IDMAP && m->idmap == (enum mount_idmap)o->bits);
 
 		if (on)
 			buf_printf(&b, "%s%s", b.len > 0 ? "," : "", o->word);

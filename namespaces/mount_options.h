@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 struct arena;
+struct userns_req;
 
 /* Flags of the superblock; each is the word that fsconfig(2) knows, but the last. */
 enum mount_sb_flag {
@@ -15,6 +16,13 @@ enum mount_sb_flag {
 	MOUNT_SB_LAZYTIME = 1 << 2,
 	MOUNT_SB_MAND = 1 << 3,
 	MOUNT_SB_IVERSION = 1 << 4,	/* mount(2) only: the new API has no word for it */
+};
+
+/* Whose ids are mapped; the last option word decides. */
+enum mount_idmap {
+	MOUNT_IDMAP_NONE,
+	MOUNT_IDMAP_TOP,	/* "idmap": of the mount itself */
+	MOUNT_IDMAP_TREE,	/* "ridmap": of those below it, too */
 };
 
 /* One mount of a container: what mount_apply() does. Plain data, printable. */
@@ -30,10 +38,12 @@ struct mount_req {
 	uint32_t sb_set, sb_clr;		/* enum mount_sb_flag */
 	const char **data;			/* the file system's own: "mode=755", "newinstance" */
 	size_t n_data;
+	enum mount_idmap idmap;			/* by idmap_apply(), of a bind mount only */
+	const struct userns_req *idmap_maps;	/* NULL: those of the user namespace that the container joins */
 };
 
 /*
- * Reads n option words into *m (bind, recursive, remount, flags, data), the last of
+ * Reads n option words into *m (bind, recursive, remount, flags, idmap, data), the last of
  * opposite words winning. Words nobody knows become file system data. -ENOTSUP with a
  * text for words that are known but not built; -ENOMEM.
  */

@@ -89,7 +89,7 @@ static void write_linux(struct json_writer *w)
 	write_enabled(w, "intelRdt", false);
 	json_key(w, "mountExtensions");
 	json_object_open(w);
-	write_enabled(w, "idmap", false);
+	write_enabled(w, "idmap", true);
 	json_object_close(w);
 	write_enabled(w, "netDevices", false);
 	json_object_close(w);

@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "namespaces/idmap.h"
 #include "namespaces/mount.h"
 #include "namespaces/procfs.h"
 #include "runtime/base/arena.h"
@@ -88,6 +89,75 @@ static int open_namespaces(struct build *b)
 	return 0;
 }
 
+/* The user namespace of the id-mapped mount before: most often the next has the same maps. */
+struct idmap_memory {
+	const struct userns_req *maps;
+	int userns;
+};
+
+static bool same_ranges(const struct userns_range *a, size_t n_a, const struct userns_range *b, size_t n_b)
+{
+	return n_a == n_b && memcmp(a, b, n_a * sizeof(*a)) == 0;
+}
+
+static bool same_maps(const struct userns_req *a, const struct userns_req *b)
+{
+	return a != NULL && same_ranges(a->uid, a->n_uid, b->uid, b->n_uid) && same_ranges(a->gid, a->n_gid, b->gid, b->n_gid);
+}
+
+static int joined_userns(const struct build *b)
+{
+	for (size_t i = 0; i < b->ns.n_join; i++)
+		if (b->ns.join[i].flag == CLONE_NEWUSER)
+			return b->ns.join[i].fd;
+	return FD_NONE;
+}
+
+static int map_ids(const struct build *b, const struct mount_req *m, int tree, struct idmap_memory *last)
+{
+	int r;
+
+	if (m->idmap_maps == NULL)
+		return idmap_apply(m, tree, joined_userns(b));
+	if (!same_maps(last->maps, m->idmap_maps)) {
+		fd_close(&last->userns);
+		last->maps = NULL;
+		r = idmap_userns(m->idmap_maps, &last->userns);
+		if (r < 0)
+			return ERR_CONTEXT(r, "the id map of the mount at \"%s\"", m->target);
+		last->maps = m->idmap_maps;
+	}
+	return idmap_apply(m, tree, last->userns);
+}
+
+static int open_each_tree(struct build *b)
+{
+	struct idmap_memory last = { .userns = FD_NONE };
+	const struct plan *p = b->i->plan;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < p->n_mounts; i++) {
+		if (!p->mounts[i].bind || p->mounts[i].remount)
+			continue;
+		r = mount_open_tree(&p->mounts[i], &b->trees[i]);
+		if (r == 0 && p->mounts[i].idmap != MOUNT_IDMAP_NONE)
+			r = map_ids(b, &p->mounts[i], b->trees[i], &last);
+	}
+	fd_close(&last.userns);
+	return r;
+}
+
+/* The child, in its user namespace, opens the trees: it can do nothing about the ids of the host's file systems. */
+static int leave_trees(const struct plan *p)
+{
+	for (size_t i = 0; i < p->n_mounts; i++)
+		if (p->mounts[i].idmap != MOUNT_IDMAP_NONE)
+			return ERR(-EPERM, "cannot map the ids of the mount \"%s\" at \"%s\" without root on the host",
+				   p->mounts[i].source, p->mounts[i].target);
+	err_clear();
+	return 0;
+}
+
 /*
  * Sources of bind mounts are host paths, opened with the host's view and privileges. Without the privilege
  * (rootless) the child does it, in its user namespace.
@@ -108,11 +178,8 @@ static int open_trees(struct build *b)
 	/* With its own mount namespace only, the child sees and may all that we do: it opens the root itself. */
 	r = plan_has_ns(p, CLONE_NEWUSER) ? rootfs_open(p->rootfs, &b->child.rootfs) : 0;
 	if (r == -EPERM)
-		return 0;
-	for (size_t i = 0; r == 0 && i < p->n_mounts; i++)
-		if (p->mounts[i].bind && !p->mounts[i].remount)
-			r = mount_open_tree(&p->mounts[i], &b->trees[i]);
-	return r;
+		return leave_trees(p);
+	return r < 0 ? r : open_each_tree(b);
 }
 
 /* The cgroup by systemd: the scope, started around a process that holds the place of the child. */

@@ -123,6 +123,32 @@ static int label_mount(struct plan *p, struct mount_req *m)
 	return 0;
 }
 
+/*
+ * Maps without an option mean idmap: the option is there so that a runtime which does not know the maps refuses it. The option
+ * without maps means those of the container's user namespace; one that is joined is asked for them when it is there.
+ */
+static int build_idmap(struct plan *p, const struct spec_mount *in, struct mount_req *m)
+{
+	struct userns_req *maps;
+
+	if (in->n_uid_map == 0) {
+		if (m->idmap != MOUNT_IDMAP_NONE && plan_has_new_ns(p, CLONE_NEWUSER))
+			m->idmap_maps = &p->userns;
+		return 0;
+	}
+	if (m->idmap == MOUNT_IDMAP_NONE)
+		m->idmap = MOUNT_IDMAP_TOP;
+	maps = arena_alloc(p->arena, sizeof(*maps));
+	if (maps == NULL)
+		return ERR_NOMEM();
+	maps->uid = build_map(p->arena, in->uid_map, in->n_uid_map);
+	maps->gid = build_map(p->arena, in->gid_map, in->n_gid_map);
+	maps->n_uid = in->n_uid_map;
+	maps->n_gid = in->n_gid_map;
+	m->idmap_maps = maps;
+	return maps->uid == NULL || maps->gid == NULL ? ERR_NOMEM() : 0;
+}
+
 static int build_mount(struct plan *p, size_t i)
 {
 	const struct spec_mount *in = &p->spec->mounts[i];
@@ -137,11 +163,12 @@ static int build_mount(struct plan *p, size_t i)
 		return ERR_NOMEM();
 	m->source = in->source;
 	m->fstype = in->type;
-	if (in->n_uid_map > 0 || in->n_gid_map > 0)
-		return ERR_PLAIN(-ENOTSUP, "config.json: mounts[%zu].uidMappings: this version of nacre cannot apply it", i);
 	r = mount_options_parse(p->arena, in->options.v, in->options.n, m);
 	if (r < 0)
 		return ERR_CONTEXT(r, "config.json: mounts[%zu].options", i);
+	r = build_idmap(p, in, m);
+	if (r < 0)
+		return r;
 	r = label_mount(p, m);
 	if (r < 0)
 		return r;

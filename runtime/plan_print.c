@@ -77,6 +77,33 @@ static void print_cgroup(struct printer *p, const struct plan *plan)
 	}
 }
 
+static void print_id_maps(struct printer *p, const char *where, const struct userns_req *maps)
+{
+	for (size_t i = 0; i < maps->n_uid; i++)
+		step(p, "id map", "%suid %u -> host %u, %u ids", where, maps->uid[i].container_id, maps->uid[i].host_id,
+		     maps->uid[i].size);
+	for (size_t i = 0; i < maps->n_gid; i++)
+		step(p, "id map", "%sgid %u -> host %u, %u ids", where, maps->gid[i].container_id, maps->gid[i].host_id,
+		     maps->gid[i].size);
+}
+
+/* Of one mount, after it. */
+static void print_idmap(struct printer *p, const struct plan *plan, const struct mount_req *m)
+{
+	_cleanup_free_ char *where = NULL;
+
+	if (m->idmap == MOUNT_IDMAP_NONE)
+		return;
+	if (m->idmap_maps == NULL) {
+		step(p, "id map", "on %s: that of the user namespace joined", m->target);
+	} else if (m->idmap_maps == &plan->userns) {
+		step(p, "id map", "on %s: the container's", m->target);
+	} else {
+		where = str_printf("on %s: ", m->target);
+		print_id_maps(p, where != NULL ? where : "", m->idmap_maps);
+	}
+}
+
 static void print_namespaces(struct printer *p, const struct plan *plan)
 {
 	for (size_t i = 0; i < plan->n_ns; i++) {
@@ -85,12 +112,7 @@ static void print_namespaces(struct printer *p, const struct plan *plan)
 		else
 			step(p, "namespace", "join %s %s", ns_name(plan->ns[i].flag), plan->ns[i].path);
 	}
-	for (size_t i = 0; i < plan->userns.n_uid; i++)
-		step(p, "id map", "uid %u -> host %u, %u ids", plan->userns.uid[i].container_id,
-		     plan->userns.uid[i].host_id, plan->userns.uid[i].size);
-	for (size_t i = 0; i < plan->userns.n_gid; i++)
-		step(p, "id map", "gid %u -> host %u, %u ids", plan->userns.gid[i].container_id,
-		     plan->userns.gid[i].host_id, plan->userns.gid[i].size);
+	print_id_maps(p, "", &plan->userns);
 	if (plan->monotonic.present)
 		step(p, "time", "monotonic %+lld s", (long long)plan->monotonic.secs);
 	if (plan->boottime.present)
@@ -115,6 +137,7 @@ static void print_mounts(struct printer *p, const struct plan *plan)
 
 		step(p, "mount", "%s%s on %s (%s)", m->remount ? "remount " : m->recursive ? "rbind " : m->bind ? "bind " : "",
 		     m->remount ? "" : m->bind ? m->source : m->fstype, m->target, mount_attr_text(plan->arena, m));
+		print_idmap(p, plan, m);
 	}
 	for (size_t i = 0; i < plan->n_devices; i++)
 		step(p, "device", "%s %c %u:%u mode %04o owner %u:%u", plan->devices[i].path,

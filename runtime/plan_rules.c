@@ -25,35 +25,6 @@ static const char *const ipc_sysctls[] = {
 	"kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced",
 };
 
-int plan_check_mount(const struct plan *p, size_t i)
-{
-	const struct mount_req *m = &p->mounts[i];
-
-	if (str_eq(m->target, "/"))
-		return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu].destination: \"/\" is the root file system's place", i);
-	if (!str_starts(m->target, "/proc/") || m->remount)
-		return 0;
-	if (str_in(m->target, proc_allowed, ARRAY_SIZE(proc_allowed)))
-		return 0;
-	return ERR_PLAIN(-EPERM, "config.json: mounts[%zu].destination: \"%s\" cannot be mounted because it is inside /proc", i,
-			 m->target);
-}
-
-int plan_check_no_mount_ns(const struct plan *p)
-{
-	const struct spec_linux *l = &p->spec->linux_;
-
-	if (p->spec->n_mounts > 0)
-		return ERR_PLAIN(-EINVAL, "config.json: mounts: without a mount namespace they would be the host's");
-	if (l->masked_paths.n > 0 || l->readonly_paths.n > 0)
-		return ERR_PLAIN(-EINVAL, "config.json: linux.maskedPaths, linux.readonlyPaths: need a mount namespace");
-	if (p->spec->root.readonly)
-		return ERR_PLAIN(-EINVAL, "config.json: root.readonly: needs a mount namespace");
-	if (l->rootfs_propagation != NULL)
-		return ERR_PLAIN(-EINVAL, "config.json: linux.rootfsPropagation: needs a mount namespace");
-	return 0;
-}
-
 /* Is the container's namespace of this kind another than the runtime's own? */
 static int separate(const struct plan *p, unsigned int flag, bool *ret)
 {
@@ -75,6 +46,53 @@ static int separate(const struct plan *p, unsigned int flag, bool *ret)
 		return r;
 	}
 	*ret = false;
+	return 0;
+}
+
+/* runtime-spec "mounts", idmap and ridmap. Which of the two was the reason is told by what is there. */
+static int check_idmap(const struct plan *p, size_t i)
+{
+	const struct mount_req *m = &p->mounts[i];
+	const char *key = p->spec->mounts[i].n_uid_map > 0 ? "uidMappings" : "options";
+	bool user_ns = false;
+	int r = 0;
+
+	if (m->idmap == MOUNT_IDMAP_NONE)
+		return 0;
+	if (!m->bind || m->remount)
+		return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu].%s: only a new bind mount can be id-mapped", i, key);
+	if (m->idmap_maps == NULL)
+		r = separate(p, CLONE_NEWUSER, &user_ns);
+	if (r < 0 || m->idmap_maps != NULL || user_ns)
+		return r;
+	return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu].options: %s: needs uidMappings and gidMappings, or a user namespace that is "
+			 "not the host's", i, m->idmap == MOUNT_IDMAP_TREE ? "ridmap" : "idmap");
+}
+
+int plan_check_mount(const struct plan *p, size_t i)
+{
+	const struct mount_req *m = &p->mounts[i];
+
+	if (str_eq(m->target, "/"))
+		return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu].destination: \"/\" is the root file system's place", i);
+	if (!str_starts(m->target, "/proc/") || m->remount || str_in(m->target, proc_allowed, ARRAY_SIZE(proc_allowed)))
+		return check_idmap(p, i);
+	return ERR_PLAIN(-EPERM, "config.json: mounts[%zu].destination: \"%s\" cannot be mounted because it is inside /proc", i,
+			 m->target);
+}
+
+int plan_check_no_mount_ns(const struct plan *p)
+{
+	const struct spec_linux *l = &p->spec->linux_;
+
+	if (p->spec->n_mounts > 0)
+		return ERR_PLAIN(-EINVAL, "config.json: mounts: without a mount namespace they would be the host's");
+	if (l->masked_paths.n > 0 || l->readonly_paths.n > 0)
+		return ERR_PLAIN(-EINVAL, "config.json: linux.maskedPaths, linux.readonlyPaths: need a mount namespace");
+	if (p->spec->root.readonly)
+		return ERR_PLAIN(-EINVAL, "config.json: root.readonly: needs a mount namespace");
+	if (l->rootfs_propagation != NULL)
+		return ERR_PLAIN(-EINVAL, "config.json: linux.rootfsPropagation: needs a mount namespace");
 	return 0;
 }
 

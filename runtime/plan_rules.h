@@ -6,7 +6,7 @@
 
 struct plan;
 
-/* One mount: no /proc subpath but a few files (CVE-2019-19921's way in). */
+/* One mount: no /proc subpath but a few files (CVE-2019-19921's way in); who may have an id map, and which. */
 int plan_check_mount(const struct plan *p, size_t i);
 /* Without a mount namespace every mount would be the host's: only a bare chroot is possible. */
 int plan_check_no_mount_ns(const struct plan *p);

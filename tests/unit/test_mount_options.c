@@ -82,6 +82,25 @@ TEST(kinds)
 	arena_free(a);
 }
 
+TEST(idmap)
+{
+	struct arena *a = arena_new(0);
+	struct mount_req m;
+
+	CHECK_INT(parse(a, "rbind,ro", &m), 0);
+	CHECK_INT(m.idmap, MOUNT_IDMAP_NONE);
+	CHECK_INT(parse(a, "rbind,idmap,ro", &m), 0);
+	CHECK_INT(m.idmap, MOUNT_IDMAP_TOP);
+	CHECK_STR(mount_attr_text(a, &m), "idmap,ro");
+	CHECK_INT(parse(a, "idmap,ridmap", &m), 0);
+	CHECK_INT(m.idmap, MOUNT_IDMAP_TREE);
+	CHECK_STR(mount_attr_text(a, &m), "ridmap");
+	CHECK_INT(parse(a, "ridmap,idmap", &m), 0);
+	CHECK_INT(m.idmap, MOUNT_IDMAP_TOP);
+	CHECK_INT((int64_t)m.n_data, 0);
+	arena_free(a);
+}
+
 TEST(unknown_words_are_data)
 {
 	struct arena *a = arena_new(0);
@@ -98,7 +117,7 @@ TEST(unknown_words_are_data)
 
 TEST(unbuilt_words_are_refused)
 {
-	static const char *const words[] = { "idmap", "ridmap", "tmpcopyup", "idmap=uids=0-1-2", "copy-symlink" };
+	static const char *const words[] = { "tmpcopyup", "idmap=uids=0-1-2", "ridmap=gids=0-1-2", "copy-symlink" };
 	struct arena *a = arena_new(0);
 	struct mount_req m;
 
@@ -128,5 +147,5 @@ TEST(every_name_is_understood)
 	arena_free(a);
 }
 
-TEST_MAIN(CASE(attributes), CASE(kinds), CASE(unknown_words_are_data), CASE(unbuilt_words_are_refused),
+TEST_MAIN(CASE(attributes), CASE(kinds), CASE(idmap), CASE(unknown_words_are_data), CASE(unbuilt_words_are_refused),
 	  CASE(every_name_is_understood))

@@ -60,6 +60,43 @@ TEST(mounts)
 	CHECK_INT((int64_t)p->root_propagation, MS_PRIVATE | MS_REC);
 }
 
+#define IDMAP(options, more, linux)                                                                                    \
+	HEAD ",\"mounts\":[{\"destination\":\"/a\",\"source\":\"/s\",\"options\":[" options "]" more "}],\"linux\":{" linux "}}"
+#define MAPS "\"uidMappings\":[{\"containerID\":1,\"hostID\":2,\"size\":3}],\"gidMappings\":[{\"containerID\":4,\"hostID\":5,\"size\":6}]"
+#define USER_NS "\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"user\"}]," MAPS
+
+TEST(idmap)
+{
+	static const struct {
+		const char *text;
+		enum mount_idmap idmap;
+		bool own;	/* maps of its own, not the container's */
+	} cases[] = {
+		{ IDMAP("\"bind\"", "," MAPS, NS), MOUNT_IDMAP_TOP, true },
+		{ IDMAP("\"rbind\",\"ridmap\"", "," MAPS, NS), MOUNT_IDMAP_TREE, true },
+		{ IDMAP("\"bind\",\"idmap\"", "", USER_NS), MOUNT_IDMAP_TOP, false },
+		{ IDMAP("\"bind\",\"idmap\"", "," MAPS, USER_NS), MOUNT_IDMAP_TOP, true },
+		{ IDMAP("\"rbind\",\"ridmap\"", ",\"uidMappings\":[],\"gidMappings\":[]", USER_NS), MOUNT_IDMAP_TREE, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_plan_ struct plan *p = NULL;
+		const struct userns_req *maps;
+
+		if (!CHECK_INT(build(cases[i].text, NULL, &p), 0)) {
+			printf("#   case %zu: %s\n", i, err_text());
+			continue;
+		}
+		maps = p->mounts[0].idmap_maps;
+		CHECK_INT(p->mounts[0].idmap, cases[i].idmap);
+		if (!CHECK(maps != NULL && (maps == &p->userns) == !cases[i].own))
+			continue;
+		CHECK(maps->n_uid == 1 && maps->n_gid == 1);
+		CHECK(maps->uid[0].container_id == 1 && maps->uid[0].host_id == 2 && maps->uid[0].size == 3);
+		CHECK(maps->gid[0].container_id == 4 && maps->gid[0].host_id == 5 && maps->gid[0].size == 6);
+	}
+}
+
 TEST(manager_disabled)
 {
 	const struct plan_options o = { .id = "x", .bundle = "/b", .cgroup_manager = CGROUP_MANAGER_DISABLED };
@@ -83,6 +120,13 @@ TEST(refusals)
 		{ HEAD ",\"mounts\":[{\"destination\":\"/a\",\"options\":[\"bind\"]}],\"linux\":{" NS "}}", "mounts[0].source" },
 		{ HEAD ",\"mounts\":[{\"destination\":\"/a\"}],\"linux\":{" NS "}}", "mounts[0].type" },
 		{ HEAD ",\"mounts\":[{\"destination\":\"/a\",\"type\":\"tmpfs\"}]}", "without a mount namespace" },
+		{ IDMAP("\"bind\",\"idmap\"", "", NS), "mounts[0].options: idmap: needs uidMappings and gidMappings" },
+		{ IDMAP("\"bind\",\"ridmap\"", "", NS), "mounts[0].options: ridmap: needs" },
+		{ IDMAP("\"bind\",\"idmap\"", "", "\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"user\",\"path\":\"/proc/self/ns/user\"}]"),
+		  "that is not the host's" },
+		{ IDMAP("\"ridmap\"", ",\"type\":\"tmpfs\"", USER_NS), "mounts[0].options: only a new bind mount can be id-mapped" },
+		{ IDMAP("", ",\"type\":\"tmpfs\"," MAPS, NS), "mounts[0].uidMappings: only a new bind mount" },
+		{ IDMAP("\"bind\",\"remount\"", "," MAPS, NS), "mounts[0].uidMappings: only a new bind mount" },
 		{ HEAD ",\"linux\":{\"maskedPaths\":[\"/proc/kcore\"]}}", "need a mount namespace" },
 		{ HEAD ",\"linux\":{" NS ",\"sysctl\":{\"kernel.panic\":\"1\"}}}", "linux.sysctl.kernel.panic" },
 		{ HEAD ",\"linux\":{" NS ",\"sysctl\":{\"net.ipv4.ip_forward\":\"1\"}}}", "network namespace" },
@@ -106,4 +150,4 @@ TEST(refusals)
 	}
 }
 
-TEST_MAIN(CASE(defaults), CASE(mounts), CASE(manager_disabled), CASE(refusals))
+TEST_MAIN(CASE(defaults), CASE(mounts), CASE(idmap), CASE(manager_disabled), CASE(refusals))
