@@ -291,3 +291,29 @@ refused_fast() {
 	run -0 nacre exec "$ID" true
 	nacre delete --force "$ID"
 }
+
+@test "id-mapped mounts: maps by twos, on bind mounts only, and not without any map" {
+	local none='needs uidMappings and gidMappings, or a user namespace that is not the host'
+	# mount OPTIONS [MAPS]: at /mnt; OPTIONS by comma, MAPS the properties that it has, by comma.
+	mount() {
+		config --arg o "$1" --arg maps "${2-}" '.mounts |= map(select(.destination != "/mnt")) + [{destination: "/mnt", type: "tmpfs",
+			source: "/usr", options: ($o / ",")} + ([$maps / "," | .[] | {(.): [{containerID: 0, hostID: 5, size: 1}]}] | add // {})]'
+	}
+	mount bind,idmap uidMappings
+	refused_fast 'mounts[' 'uidMappings without gidMappings'
+	mount bind,ridmap gidMappings
+	refused_fast 'mounts[' 'gidMappings without uidMappings'
+	mount idmap uidMappings,gidMappings
+	refused_fast 'mounts[' '.uidMappings: only a new bind mount can be id-mapped'
+	mount ro uidMappings,gidMappings
+	refused_fast 'mounts[' '.uidMappings: only a new bind mount can be id-mapped'
+	mount bind,remount,ridmap
+	refused_fast 'mounts[' '.options: only a new bind mount can be id-mapped'
+	mount bind,idmap
+	refused_fast 'mounts[' ".options: idmap: $none"
+	mount rbind,ridmap
+	refused_fast 'mounts[' ".options: ridmap: $none"
+	# The host's own, joined.
+	config '.linux.namespaces += [{type: "user", path: "/proc/self/ns/user"}]'
+	refused_fast 'mounts[' ".options: ridmap: $none"
+}

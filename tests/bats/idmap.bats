@@ -7,6 +7,8 @@
 
 load helpers
 
+# What the config may not say is in config_errors.bats.
+
 # A file system whose mounts can be id-mapped: tmpfs since 6.3, else ext4 (5.12) in a file.
 setup_file() {
 	local major minor
@@ -158,7 +160,6 @@ volume() {
 
 @test "a container that lives holds no user namespace and no process more" {
 	requires strace
-	local inside
 	volume bind,idmap 1000:5000:10 2000:6000:10
 	args sleep 100
 	run -0 with_volume 'nacre run -d "$ID" </dev/null >/dev/null; pgrep -P "$(nacre state "$ID" | jq .pid)" || echo none
@@ -169,8 +170,7 @@ volume() {
 	config '.mounts[-1].destination = "/mnt2" | .process.args = ["true"]'
 	rmdir "$T/vol"
 	run -0 with_volume 'env "${TRACED[@]}" strace -f -o "$T/trace" -e trace=clone3 "$NACRE_BIN" --root "$ROOT" run "$ID"'
-	inside=$(grep -c CLONE_NEWUSER "$T/trace")
-	equals 1 "$inside"
+	equals 1 "$(grep -c CLONE_NEWUSER "$T/trace")"
 }
 
 @test "explain prints the maps" {
@@ -181,29 +181,6 @@ volume() {
 	config 'del(.mounts[-1].uidMappings, .mounts[-1].gidMappings)'
 	run -0 nacre explain
 	[[ "$output" == *"on /mnt (ridmap)"*"on /mnt: the container's"* ]]
-}
-
-@test "without maps and without a user namespace: an error" {
-	volume bind,idmap
-	refuses 'mounts[' '.options: idmap: needs uidMappings and gidMappings'
-	config '.linux.namespaces += [{type: "user", path: "/proc/self/ns/user"}]'
-	refuses 'mounts[' '.options: idmap: needs uidMappings and gidMappings' "not the host's"
-}
-
-@test "one kind of map without the other: an error" {
-	volume bind,idmap 1000:5000:10 2000:6000:10
-	config 'del(.mounts[-1].gidMappings)'
-	refuses 'mounts[' 'uidMappings without gidMappings'
-}
-
-@test "only bind mounts" {
-	volume idmap 1000:5000:10 2000:6000:10
-	config '.mounts[-1] |= (.type = "tmpfs" | .source = "tmpfs")'
-	refuses 'mounts[' '.uidMappings: only a new bind mount can be id-mapped'
-	config '.mounts[-1].options = []'
-	refuses 'mounts[' '.uidMappings: only a new bind mount can be id-mapped'
-	config '.mounts[-1] |= (.options = ["bind", "remount", "ridmap"] | del(.uidMappings, .gidMappings))'
-	refuses 'mounts[' '.options: only a new bind mount can be id-mapped'
 }
 
 @test "a file system that cannot do it: source, target and why; nothing is left" {
