@@ -34,7 +34,7 @@ static int delete_one(const char *root, const char *id, const struct flags *f, i
 static int each_match(const char *root, const char *pattern, const regex_t *re, const struct flags *f, int sig, one_container *one)
 {
 	_cleanup_container_ids_ struct container_ids ids = { NULL, 0 };
-	char text[ERR_TEXT_MAX] = "";
+	struct err_kept kept;
 	int first = 0, r = container_list(root, &ids);
 	bool any = false;
 
@@ -47,13 +47,15 @@ static int each_match(const char *root, const char *pattern, const regex_t *re, 
 		k = one(root, ids.v[i], f, sig);
 		if (k < 0 && first == 0) {
 			first = k;
-			memcpy(text, err_text(), strlen(err_text()) + 1);
+			err_keep(&kept);
 		}
 	}
 	if (r < 0)
 		return r;
-	if (first < 0)
-		return ERR_PLAIN(first, "%s", text);
+	if (first < 0) {
+		err_restore(&kept);
+		return first;
+	}
 	return any ? 0 : ERR_PLAIN(-ENOENT, "no container matches \"%s\"", pattern);
 }
 

@@ -114,12 +114,12 @@ int lifecycle_start(const char *root, const char *id)
 		r = lifecycle_poststart(&i, &c.state.hooks[HOOK_POSTSTART]);
 	if (r < 0) {
 		/* A failed start or poststart hook: the process ends, the container is stopped and can be deleted. */
-		char text[ERR_TEXT_MAX];
+		struct err_kept kept;
 
 		oom_explain(&i, r);
-		memcpy(text, err_text(), sizeof(text));
+		err_keep(&kept);
 		(void)backend_container.signal(&i, SIGKILL, true);
-		ERR_PLAIN(r, "%s", text);
+		err_restore(&kept);
 	}
 	return r;
 }

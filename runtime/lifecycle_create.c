@@ -223,20 +223,17 @@ static int fill_state(const struct plan *p, struct container *c)
 /* A text of what failed (with r) must survive the undoing, which may fail, too. */
 static void undo(struct instance *i, int r)
 {
-	char text[ERR_TEXT_MAX], hint[ERR_TEXT_MAX];
+	struct err_kept kept;
 
 	oom_explain(i, r);
-	memcpy(text, err_text(), strlen(err_text()) + 1);
-	memcpy(hint, err_hint_text(), strlen(err_hint_text()) + 1);
+	err_keep(&kept);
 	if (backend_container.destroy(i) < 0)
 		log_warning("while undoing: %s", err_text());
 	if (i->hooks_began)
 		hooks_run_all(HOOK_POSTSTOP, &i->c->state.hooks[HOOK_POSTSTOP], &i->c->state, STATUS_STOPPED, 0);
 	if (container_remove(i->c) < 0)
 		log_warning("while undoing: %s", err_text());
-	ERR_PLAIN(-ECANCELED, "%s", text);
-	if (hint[0] != '\0')
-		ERR_HINT(-ECANCELED, "%s", hint);
+	err_restore(&kept);
 }
 
 static int check_terminal(const struct create_options *o, const struct plan *p, bool foreground)

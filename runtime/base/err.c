@@ -99,3 +99,15 @@ void err_clear(void)
 	text[0] = '\0';
 	hint[0] = '\0';
 }
+
+void err_keep(struct err_kept *ret)
+{
+	memcpy(ret->text, text, sizeof(text));
+	memcpy(ret->hint, hint, sizeof(hint));
+}
+
+void err_restore(const struct err_kept *k)
+{
+	memcpy(text, k->text, sizeof(text));
+	memcpy(hint, k->hint, sizeof(hint));
+}

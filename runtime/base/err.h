@@ -36,6 +36,13 @@ const char *err_text(void);
 const char *err_hint_text(void);
 void err_clear(void);
 
+/* An error's text and hint, put aside while something else that may fail is done. */
+struct err_kept {
+	char text[ERR_TEXT_MAX], hint[ERR_TEXT_MAX];
+};
+void err_keep(struct err_kept *ret);
+void err_restore(const struct err_kept *k);
+
 #define ERR(code, ...) err_set((code), __VA_ARGS__)
 #define ERR_PLAIN(code, ...) err_set_plain((code), __VA_ARGS__)
 #define ERR_CONTEXT(code, ...) err_context((code), __VA_ARGS__)

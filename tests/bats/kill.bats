@@ -222,3 +222,16 @@ none_left() { ! pgrep -fx "$1" >/dev/null; }
 	refused 1 "no container matches" kill --regex "^$ID-none"
 	refused 1 "is not a regular expression" delete --regex '('
 }
+
+@test "--regex: the first failure is told with its hint" {
+	requires script
+	args sleep 1000
+	nacre run -d "$ID-a" </dev/null
+	nacre create "$ID-b" </dev/null
+	# The second one goes, after the first has failed.
+	run script -qec "$NACRE_BIN --root $ROOT delete --regex ^$ID" /dev/null
+	[ "$status" -eq 1 ]
+	[[ "${lines[0]}" == *"cannot delete container \"$ID-a\" that is not stopped"* ]]
+	[[ "${lines[1]}" == *"hint: kill it first, or use delete --force"* ]]
+	equals "$ID-a" "$(nacre list -q)"
+}

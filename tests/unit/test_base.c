@@ -193,6 +193,7 @@ TEST(arena_limit)
 TEST(err_texts)
 {
 	char big[ERR_TEXT_MAX * 2];
+	struct err_kept kept;
 
 	err_clear();
 	CHECK_STR(err_text(), "");
@@ -202,9 +203,13 @@ TEST(err_texts)
 	CHECK_INT(ERR_CONTEXT(-ENOENT, "bundle"), -ENOENT);
 	CHECK_STR(err_text(), "bundle: cannot open \"x\": No such file or directory");
 	CHECK_STR(err_hint_text(), "create it");
+	err_keep(&kept);
 	CHECK_INT(ERR_PLAIN(-EINVAL, "no"), -EINVAL);
 	CHECK_STR(err_text(), "no");
 	CHECK_STR(err_hint_text(), "");
+	err_restore(&kept);
+	CHECK_STR(err_text(), "bundle: cannot open \"x\": No such file or directory");
+	CHECK_STR(err_hint_text(), "create it");
 	memset(big, 'x', sizeof(big) - 1);
 	big[sizeof(big) - 1] = '\0';
 	CHECK_INT(ERR(-EIO, "%s", big), -EIO);
