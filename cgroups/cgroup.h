@@ -110,7 +110,18 @@ struct cgroup_device_rule {
  */
 int cgroup_devices_apply(int cgroup_fd, const struct cgroup_device_rule *rules, size_t n);
 
-/* The same for a cgroup that was made just now: there is none to look for. */
+/* The way back: the program that was in the place of the one attached last. */
+struct cgroup_devices_undo {
+	int before, now;	/* programs; before FD_NONE: there was none. now FD_NONE: nothing was attached */
+};
+#define CGROUP_DEVICES_UNDO_NULL { .before = -1, .now = -1 }
+
+/* cgroup_devices_apply() with the way back, which cgroup_devices_end() ends, also when this fails. */
+int cgroup_devices_replace(int cgroup_fd, const struct cgroup_device_rule *rules, size_t n, struct cgroup_devices_undo *ret_undo);
+/* back: puts the program from before in its place again, in one step, too. What fails is a warning. Releases *u. */
+void cgroup_devices_end(int cgroup_fd, struct cgroup_devices_undo *u, bool back);
+
+/* cgroup_devices_apply() for a cgroup that was made just now: there is none to look for. */
 int cgroup_devices_first(int cgroup_fd, const struct cgroup_device_rule *rules, size_t n);
 
 /* Can this process load such programs here? 0, or -errno with a text. */

@@ -19,6 +19,7 @@
 #include "cgroups/devices_bpf.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/log.h"
 #include "runtime/base/str.h"
 
 /* At most 15 letters, digits, '_', '.': the kernel's rule. */
@@ -136,7 +137,20 @@ static int attach(int cgroup_fd, int prog_fd, int old_fd)
 	return 0;
 }
 
-int cgroup_devices_apply(int cgroup_fd, const struct cgroup_device_rule *rules, size_t n)
+static int detach(int cgroup_fd, int prog_fd)
+{
+	union bpf_attr attr;
+	int r;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.target_fd = (uint32_t)cgroup_fd;
+	attr.attach_bpf_fd = (uint32_t)prog_fd;
+	attr.attach_type = BPF_CGROUP_DEVICE;
+	r = sys_bpf(BPF_PROG_DETACH, &attr);
+	return r < 0 ? ERR(r, "cannot detach the device program from the cgroup") : 0;
+}
+
+int cgroup_devices_replace(int cgroup_fd, const struct cgroup_device_rule *rules, size_t n, struct cgroup_devices_undo *ret_undo)
 {
 	_cleanup_close_ int prog_fd = FD_NONE, old_fd = FD_NONE;
 	uint32_t ids[PROGRAMS_MAX];
@@ -150,9 +164,37 @@ int cgroup_devices_apply(int cgroup_fd, const struct cgroup_device_rule *rules, 
 		r = query(cgroup_fd, ids, &n_ids);
 	for (size_t i = 0; r == 0 && old_fd < 0 && i < n_ids; i++)
 		r = open_if_ours(ids[i], &old_fd);
+	if (r == 0)
+		r = attach(cgroup_fd, prog_fd, old_fd);
 	if (r < 0)
 		return r;
-	return attach(cgroup_fd, prog_fd, old_fd);
+	ret_undo->before = take_fd(&old_fd);
+	ret_undo->now = take_fd(&prog_fd);
+	return 0;
+}
+
+void cgroup_devices_end(int cgroup_fd, struct cgroup_devices_undo *u, bool back)
+{
+	if (back && u->now >= 0) {
+		/* The error that makes us go back is the one to be told. */
+		struct err_kept kept;
+
+		err_keep(&kept);
+		if ((u->before >= 0 ? attach(cgroup_fd, u->before, u->now) : detach(cgroup_fd, u->now)) < 0)
+			log_warning("the device rules from before could not be put back: %s", err_text());
+		err_restore(&kept);
+	}
+	fd_close(&u->before);
+	fd_close(&u->now);
+}
+
+int cgroup_devices_apply(int cgroup_fd, const struct cgroup_device_rule *rules, size_t n)
+{
+	struct cgroup_devices_undo undo = CGROUP_DEVICES_UNDO_NULL;
+	int r = cgroup_devices_replace(cgroup_fd, rules, n, &undo);
+
+	cgroup_devices_end(cgroup_fd, &undo, false);
+	return r;
 }
 
 int cgroup_devices_first(int cgroup_fd, const struct cgroup_device_rule *rules, size_t n)

@@ -225,6 +225,7 @@ static int scope_update(struct instance *i, const struct cgroup_resources *r)
 
 static int container_update(struct instance *i, const struct update_req *u)
 {
+	struct cgroup_devices_undo devices = CGROUP_DEVICES_UNDO_NULL;
 	struct cgroup_undo *undo = NULL;
 	int r = container_use_cgroup(i);
 
@@ -233,9 +234,10 @@ static int container_update(struct instance *i, const struct update_req *u)
 	if (r == 0)
 		r = cgroup_update(&i->host, i->c->state.cgroup_path, i->cgroup, &u->resources, &undo);
 	if (r == 0 && u->has_devices)
-		r = cgroup_devices_apply(i->cgroup, u->device_rules, u->n_device_rules);
+		r = cgroup_devices_replace(i->cgroup, u->device_rules, u->n_device_rules, &devices);
 	if (r == 0 && i->c->state.cgroup_unit != NULL)
 		r = scope_update(i, &u->resources);
+	cgroup_devices_end(i->cgroup, &devices, r < 0);
 	cgroup_update_end(i->cgroup, undo, r < 0);
 	return r;
 }

@@ -112,6 +112,29 @@ devices() {
 	equals 33554432 "$(scg memory.max)"
 }
 
+@test "update: systemd cannot be asked: files and devices are as before" {
+	config '.linux.resources = {memory: {limit: 67108864}, devices: [{allow: false, access: "rwm"},
+		{allow: true, type: "c", major: 240, minor: 7, access: "r"}]} | .root.readonly = false
+		| .process.capabilities |= with_entries(if .key == "ambient" or .key == "inheritable" then . else .value += ["CAP_MKNOD"] end)'
+	args sh -c 'mknod /tmp/yes c 240 7; mknod /tmp/no c 241 7; exec sleep 1000'
+	snacre run -d "$ID" </dev/null
+	wait_for 20 test -e rootfs/tmp/no
+	echo '{"memory": {"limit": 33554432}, "devices": [{"allow": false, "access": "rwm"}, {"allow": true, "type": "c", "major": 241,
+		"minor": 7, "access": "r"}]}' >"$T/r.json"
+	# No way to systemd, in a mount namespace of its own.
+	try in_mount_ns 'mount -t tmpfs none /run/systemd; mount -t tmpfs none /run/dbus; nacre update -r "$T/r.json" "$ID"'
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *systemd* ]]
+	devices
+	equals 67108864 "$(scg memory.max)"
+	nacre update -r "$T/r.json" "$ID"
+	equals 33554432 "$(scg memory.max)"
+	run nacre exec "$ID" dd if=/tmp/no of=/dev/null count=0
+	[[ "$output" == *"No such device"* ]]
+	run nacre exec "$ID" dd if=/tmp/yes of=/dev/null count=0
+	[[ "$output" == *"not permitted"* ]]
+}
+
 @test "annotations become properties of the unit" {
 	config '.annotations = {"org.systemd.property.TimeoutStopUSec": "uint64 7000000", "org.systemd.property.CollectMode": "'"'inactive-or-failed'"'"}'
 	sleeping

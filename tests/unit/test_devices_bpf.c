@@ -301,6 +301,44 @@ TEST(ours_is_replaced_others_stay)
 	teardown(&f);
 }
 
+TEST(what_is_taken_back)
+{
+	static const struct cgroup_device_rule one = ALLOW('c', 1, 3, "r"), two = ALLOW('c', 1, 5, "r");
+	struct cgroup_devices_undo undo = CGROUP_DEVICES_UNDO_NULL;
+	uint32_t ids[8], again[8];
+	struct fixture f;
+
+	if (!setup(&f))
+		return;
+	CHECK_INT(attach_foreign(f.fd), 0);
+	/* To none of ours. */
+	CHECK_INT(cgroup_devices_replace(f.fd, &one, 1, &undo), 0);
+	CHECK_INT(attempts(f.fd, f.dir), NULL_READ);
+	cgroup_devices_end(f.fd, &undo, true);
+	CHECK_INT(attached(f.fd, ids), 1);
+	CHECK_INT(attempts(f.fd, f.dir), 127);
+	/* To another of ours; the error that was the reason stays. */
+	CHECK_INT(cgroup_devices_apply(f.fd, &one, 1), 0);
+	CHECK_INT(attached(f.fd, ids), 2);
+	CHECK_INT(cgroup_devices_replace(f.fd, &two, 1, &undo), 0);
+	CHECK_INT(attempts(f.fd, f.dir), ZERO_READ);
+	ERR_PLAIN(-EIO, "the reason");
+	cgroup_devices_end(f.fd, &undo, true);
+	CHECK_STR(err_text(), "the reason");
+	CHECK_INT(attempts(f.fd, f.dir), NULL_READ);
+	CHECK_INT(attached(f.fd, again), 2);
+	CHECK(ids[0] == again[0] && ids[1] == again[1]);
+	CHECK(undo.before < 0 && undo.now < 0);
+	/* It went well, or there was nothing to do. */
+	CHECK_INT(cgroup_devices_replace(f.fd, &two, 1, &undo), 0);
+	cgroup_devices_end(f.fd, &undo, false);
+	CHECK_INT(attempts(f.fd, f.dir), ZERO_READ);
+	CHECK_INT(cgroup_devices_replace(f.fd, NULL, 0, &undo), 0);
+	cgroup_devices_end(f.fd, &undo, true);
+	CHECK_INT(attempts(f.fd, f.dir), ZERO_READ);
+	teardown(&f);
+}
+
 TEST(a_long_list)
 {
 	enum { MANY = 2000 };
@@ -318,4 +356,4 @@ TEST(a_long_list)
 }
 
 TEST_MAIN(CASE(program_form), CASE(bad_rules), CASE(rules_in_the_kernel), CASE(ours_is_replaced_others_stay),
-	  CASE(a_long_list))
+	  CASE(what_is_taken_back), CASE(a_long_list))
