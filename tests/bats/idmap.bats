@@ -18,8 +18,9 @@ setup_file() {
 		export VOLUME_MOUNT='-t tmpfs tmpfs'
 	else
 		modprobe -qa loop ext4 || true
-		[ -e /dev/loop-control ] && grep -qw ext4 /proc/filesystems && [ -x /sbin/mkfs.ext4 ] ||
+		if [ ! -e /dev/loop-control ] || [ ! -x /sbin/mkfs.ext4 ] || ! grep -qw ext4 /proc/filesystems; then
 			skip "no file system with id-mapped mounts: tmpfs has them since Linux 6.3, ext4 wants a loop device"
+		fi
 		export VOLUME_IMAGE=$BATS_FILE_TMPDIR/image
 		truncate -s 16M "$VOLUME_IMAGE"
 		export VOLUME_MOUNT="-o loop $VOLUME_IMAGE"
