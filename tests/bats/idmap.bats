@@ -140,7 +140,7 @@ volume() {
 		| .linux.namespaces |= map(if .type == "user" then .path = $p else . end)'
 	volume bind,idmap
 	sh_args 'stat -c %u:%g /mnt/file'
-	run -0 with_volume 'nacre run "$ID"'
+	run -0 --separate-stderr with_volume 'nacre run "$ID"'
 	equals 1000:2000 "$output"
 }
 
@@ -170,7 +170,8 @@ volume() {
 	volume bind,idmap 1000:5000:10 2000:6000:10
 	config '.mounts[-1].destination = "/mnt2" | .process.args = ["true"]'
 	rmdir "$T/vol"
-	run -0 with_volume 'env "${TRACED[@]}" strace -f -o "$T/trace" -e trace=clone3 "$NACRE_BIN" --root "$ROOT" run "$ID"'
+	export "${TRACED[@]}"
+	run -0 with_volume 'strace -f -o "$T/trace" -e trace=clone3 "$NACRE_BIN" --root "$ROOT" run "$ID"'
 	equals 1 "$(grep -c CLONE_NEWUSER "$T/trace")"
 }
 
