@@ -222,3 +222,13 @@ volume() {
 	run -1 setpriv --reuid 65534 --regid 65534 --clear-groups "$NACRE_BIN" --root "$ROOT" --cgroup-manager=disabled run "$ID"
 	[[ "$output" == *"cannot map the ids of the mount \"/usr\" at \"/mnt\" without root on the host: Operation not permitted"* ]]
 }
+
+@test "maps that the kernel refuses: an error, and the process that was to hold them is gone" {
+	volume bind,idmap 1000:5000:10 2000:6000:10
+	config --arg s "$T" '.mounts[-1].source = $s'
+	# Root of a user namespace that has one id has no 5000 to give.
+	try unshare -Urm "$NACRE_BIN" --root "$ROOT" --cgroup-manager=disabled create "$ID"
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"the id map of the mount at \"/mnt\": "*"_map: Operation not permitted"* ]] || { echo "$stderr"; return 1; }
+	assert_clean
+}
