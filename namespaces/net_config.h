@@ -7,7 +7,8 @@
  * of the main table; neighbours that never expire. Left to the guest's kernel, which does
  * the same work with the same MAC: prefix routes of addresses, what router advertisements
  * bring, privacy addresses. What is there and cannot be carried (other kinds of interface,
- * routing rules, encapsulation) is refused, so that no network half works.
+ * routing rules, encapsulation) is refused, so that no network half works. Packet filter rules are
+ * not looked at, nor is what only tunes a route (window, hop limit…) or names an address (label).
  */
 #pragma once
 

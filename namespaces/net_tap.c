@@ -135,6 +135,27 @@ int net_tap_attach(const struct net_interface *i, unsigned int n, int *ret_fd)
 	return 0;
 }
 
+int net_tap_attach_all(const struct net_config *c, int ret_fds[NET_INTERFACES_MAX])
+{
+	int r = 0;
+	size_t n = 0;
+
+	while (n < c->n_interfaces) {
+		r = net_tap_attach(&c->interfaces[n], (unsigned int)n, &ret_fds[n]);
+		if (r < 0)
+			break;
+		n++;
+	}
+	if (r >= 0)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		fd_close(&ret_fds[i]);
+	/* Their redirects lead nowhere now. */
+	if (n > 0)
+		(void)net_tap_clean();
+	return r;
+}
+
 int net_tap_clean(void)
 {
 	_cleanup_netlink_ struct mnl_socket *nl = NULL;

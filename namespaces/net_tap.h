@@ -13,6 +13,8 @@
  * descriptor is closed. The interface's own redirect then leads nowhere; it goes with the
  * namespace, by net_tap_clean(), or the next net_tap_attach() replaces it.
  *
+ * Rules of the namespace's packet filter (nftables) see none of these frames: they stand behind the ingress.
+ *
  * All functions act in the current network namespace.
  */
 #pragma once
@@ -33,6 +35,11 @@
  * -ENOTSUP, -ENOENT with a hint: the kernel lacks tun or the traffic control that this needs. Nothing is left behind.
  */
 int net_tap_attach(const struct net_interface *i, unsigned int n, int *ret_fd);
+
+/*
+ * That for all interfaces of c, tap N for interface N: ret_fds[0 … c->n_interfaces - 1]. All or nothing.
+ */
+int net_tap_attach_all(const struct net_config *c, int ret_fds[NET_INTERFACES_MAX]);
 
 /*
  * Removes every redirect that nacre has made and whose tap is gone, so that the namespace's own stack can be

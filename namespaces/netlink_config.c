@@ -17,8 +17,6 @@
 #include "runtime/base/err.h"
 #include "runtime/base/str.h"
 
-/* A dump that a change ran into is asked for again, this often. */
-#define TRIES 10
 #define RTN_NONE(type) ((type) == RTN_BLACKHOLE || (type) == RTN_UNREACHABLE || (type) == RTN_PROHIBIT)
 
 static int unsupported(const char *interface, const char *why)
@@ -417,7 +415,7 @@ int net_config_read(struct net_config *ret)
 {
 	int r = -EINTR;
 
-	for (unsigned int i = 0; i < TRIES && r == -EINTR; i++)
+	for (unsigned int i = 0; i < NETLINK_TRIES && r == -EINTR; i++)
 		r = read_once(ret);
 	if (r == -EINTR)
 		return ERR_PLAIN(-EAGAIN, "the network namespace changes faster than it can be read");

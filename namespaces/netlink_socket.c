@@ -44,6 +44,17 @@ struct nlmsghdr *netlink_begin(void *buf, uint16_t type, uint16_t flags, size_t 
 	return nlh;
 }
 
+/* A signal is not an answer: whoever waited again after it would read this one's. */
+static ssize_t receive(struct mnl_socket *nl, void *buf, size_t size)
+{
+	ssize_t n;
+
+	do
+		n = mnl_socket_recvfrom(nl, buf, size);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
 int netlink_ack(struct mnl_socket *nl, struct nlmsghdr *nlh)
 {
 	char buf[NETLINK_REQUEST_SIZE * 2] __attribute__((aligned(NLMSG_ALIGNTO)));
@@ -52,7 +63,7 @@ int netlink_ack(struct mnl_socket *nl, struct nlmsghdr *nlh)
 	nlh->nlmsg_flags |= NLM_F_ACK;
 	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
 		return -errno;
-	n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
+	n = receive(nl, buf, sizeof(buf));
 	if (n < 0)
 		return -errno;
 	/* An acknowledgement is an error message with code 0; port 0: from the kernel to whoever asked. */
@@ -73,10 +84,22 @@ static int dump_one(const struct nlmsghdr *nlh, void *data)
 	return d->r < 0 ? MNL_CB_ERROR : MNL_CB_OK;
 }
 
+/* After a change the library stops in the middle; what is left of the answer must not stay in the socket. */
+static bool has_end(const void *buf, size_t size)
+{
+	const struct nlmsghdr *nlh = buf;
+
+	for (int left = (int)size; mnl_nlmsg_ok(nlh, left); nlh = mnl_nlmsg_next(nlh, &left))
+		if (nlh->nlmsg_type == NLMSG_DONE)
+			return true;
+	return false;
+}
+
 int netlink_dump(struct mnl_socket *nl, struct nlmsghdr *nlh, netlink_each *each, void *data)
 {
 	_cleanup_free_ char *buf = malloc(ANSWER_SIZE);
 	struct dump d = { .each = each, .data = data };
+	bool interrupted = false;
 	int r = MNL_CB_OK;
 
 	if (buf == NULL)
@@ -85,15 +108,21 @@ int netlink_dump(struct mnl_socket *nl, struct nlmsghdr *nlh, netlink_each *each
 	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
 		return -errno;
 	while (r == MNL_CB_OK) {
-		ssize_t n = mnl_socket_recvfrom(nl, buf, ANSWER_SIZE);
+		ssize_t n = receive(nl, buf, ANSWER_SIZE);
 
 		if (n < 0)
 			return -errno;
 		r = mnl_cb_run(buf, (size_t)n, nlh->nlmsg_seq, 0, dump_one, &d);
+		if (d.r < 0)
+			return d.r;
+		if (r < 0 && errno == EINTR) {
+			interrupted = true;
+			r = has_end(buf, (size_t)n) ? MNL_CB_STOP : MNL_CB_OK;
+		}
 	}
-	if (d.r < 0)
-		return d.r;
-	return r < 0 ? -errno : 0;
+	if (r < 0)
+		return -errno;
+	return interrupted ? -EINTR : 0;
 }
 
 struct table {

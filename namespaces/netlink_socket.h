@@ -10,6 +10,8 @@ struct mnl_socket;
 struct nlmsghdr;
 struct nlattr;
 
+#define NETLINK_TRIES 10
+
 /* Room for one request; the kernel's answers have buffers of their own. */
 #define NETLINK_REQUEST_SIZE 1024
 
@@ -26,7 +28,8 @@ int netlink_ack(struct mnl_socket *nl, struct nlmsghdr *nlh);
 
 /*
  * Asks for a dump: each(message, data) is called for every object; its first negative value
- * ends the dump and is returned. -EINTR: the list changed meanwhile. No error text of its own.
+ * ends the dump and is returned (the rest of the answer stays in the socket: close it). -EINTR:
+ * the list changed meanwhile; ask again, NETLINK_TRIES times. No error text of its own.
  */
 typedef int netlink_each(const struct nlmsghdr *nlh, void *data);
 int netlink_dump(struct mnl_socket *nl, struct nlmsghdr *nlh, netlink_each *each, void *data);

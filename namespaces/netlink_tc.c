@@ -72,11 +72,17 @@ static int take_qdisc(const struct nlmsghdr *nlh, void *data)
 
 static int list_qdiscs(struct mnl_socket *nl, struct qdiscs *q)
 {
-	REQUEST(buf);
 	const struct tcmsg tcm = { .tcm_ifindex = q->only };
-	int r = netlink_dump(nl, tc_begin(buf, RTM_GETQDISC, 0, &tcm), take_qdisc, q);
+	int r = -EINTR;
 
-	return r < 0 && r != -EINTR ? ERR(r, "cannot list the traffic control of the network namespace") : 0;
+	for (unsigned int i = 0; i < NETLINK_TRIES && r == -EINTR; i++) {
+		REQUEST(buf);
+
+		q->n = 0;
+		q->foreign = false;
+		r = netlink_dump(nl, tc_begin(buf, RTM_GETQDISC, 0, &tcm), take_qdisc, q);
+	}
+	return r < 0 ? ERR(r, "cannot list the traffic control of the network namespace") : 0;
 }
 
 int tc_ingress_list(struct mnl_socket *nl, int *indexes, size_t max, size_t *ret_n)
@@ -128,11 +134,23 @@ static int take_filter(const struct nlmsghdr *nlh, void *data)
 	return 0;
 }
 
+static int list_filters(struct mnl_socket *nl, int index, struct filters *f)
+{
+	const struct tcmsg tcm = { .tcm_ifindex = index, .tcm_parent = INGRESS_HANDLE };
+	int r = -EINTR;
+
+	for (unsigned int i = 0; i < NETLINK_TRIES && r == -EINTR; i++) {
+		REQUEST(buf);
+
+		*f = (struct filters){ 0 };
+		r = netlink_dump(nl, tc_begin(buf, RTM_GETTFILTER, 0, &tcm), take_filter, f);
+	}
+	return r < 0 ? ERR(r, "cannot list the filters at the ingress of network interface %d", index) : 0;
+}
+
 int tc_ingress_read(struct mnl_socket *nl, int index, enum tc_ingress *ret)
 {
-	REQUEST(buf);
-	const struct tcmsg tcm = { .tcm_ifindex = index, .tcm_parent = INGRESS_HANDLE };
-	struct filters f = { 0 };
+	struct filters f;
 	int found;
 	struct qdiscs q = { .only = index, .indexes = &found, .max = 1 };
 	int r;
@@ -143,9 +161,9 @@ int tc_ingress_read(struct mnl_socket *nl, int index, enum tc_ingress *ret)
 	*ret = q.foreign ? TC_FOREIGN : TC_NONE;
 	if (q.foreign || q.n == 0)
 		return 0;
-	r = netlink_dump(nl, tc_begin(buf, RTM_GETTFILTER, 0, &tcm), take_filter, &f);
-	if (r < 0 && r != -EINTR)
-		return ERR(r, "cannot list the filters at the ingress of network interface %d", index);
+	r = list_filters(nl, index, &f);
+	if (r < 0)
+		return r;
 	*ret = f.foreign ? TC_FOREIGN : f.in_use ? TC_REDIRECT : f.any ? TC_LEFTOVER : TC_BARE;
 	return 0;
 }

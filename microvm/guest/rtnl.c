@@ -56,6 +56,8 @@ void rtnl_put(struct rtnl_message *m, uint16_t type, const void *data, size_t si
 	}
 	(void)rtnl_put_raw(m, &a, sizeof(a));
 	(void)rtnl_put_raw(m, data, size);
+	/* Whatever ends here, such as a nest, counts the padding. The buffer's size is aligned, too. */
+	m->header.nlmsg_len = NLMSG_ALIGN(m->header.nlmsg_len);
 }
 
 void rtnl_put_u32(struct rtnl_message *m, uint16_t type, uint32_t v)
@@ -134,8 +136,8 @@ static int error_of(const struct nlmsghdr *h)
 	return code > 0 ? -EBADMSG : code;
 }
 
-/* What one read brought: 1 when the answer is complete. */
-static int take(const void *buf, size_t size, rtnl_each *each, void *data)
+/* What one read brought: 1 when the answer is complete. One that changes ran into is read to its end, too. */
+static int take(const void *buf, size_t size, rtnl_each *each, void *data, bool *interrupted)
 {
 	const struct nlmsghdr *h = buf;
 
@@ -145,7 +147,7 @@ static int take(const void *buf, size_t size, rtnl_each *each, void *data)
 		if (h->nlmsg_seq != 1)
 			continue;
 		if ((h->nlmsg_flags & NLM_F_DUMP_INTR) != 0)
-			return -EINTR;
+			*interrupted = true;
 		if (h->nlmsg_type == NLMSG_ERROR) {
 			r = error_of(h);
 			return r < 0 ? r : 1;
@@ -163,6 +165,7 @@ static int take(const void *buf, size_t size, rtnl_each *each, void *data)
 static int answers(int fd, rtnl_each *each, void *data)
 {
 	_cleanup_free_ char *buf = malloc(ANSWER_SIZE);
+	bool interrupted = false;
 	int r = 0;
 
 	if (buf == NULL)
@@ -170,9 +173,11 @@ static int answers(int fd, rtnl_each *each, void *data)
 	while (r == 0) {
 		ssize_t n = answer(fd, buf, ANSWER_SIZE);
 
-		r = n < 0 ? (int)n : take(buf, (size_t)n, each, data);
+		r = n < 0 ? (int)n : take(buf, (size_t)n, each, data, &interrupted);
 	}
-	return r < 0 ? r : 0;
+	if (r < 0)
+		return r;
+	return interrupted ? -EINTR : 0;
 }
 
 int rtnl_talk(int fd, struct rtnl_message *m)

@@ -39,7 +39,10 @@ int rtnl_open(void);
 /* Sends m and waits for the kernel's word: 0 or -errno, no text. -EMSGSIZE: m is bad. */
 int rtnl_talk(int fd, struct rtnl_message *m);
 
-/* Asks for a dump; each object goes to each(), whose first negative value is returned. 0 or -errno, no text. */
+/*
+ * Asks for a dump; each object goes to each(), whose first negative value is returned (the rest of the answer
+ * stays in the socket: close it). -EINTR: the list changed meanwhile. 0 or -errno, no text.
+ */
 typedef int rtnl_each(const struct nlmsghdr *h, void *data);
 int rtnl_dump(int fd, struct rtnl_message *m, rtnl_each *each, void *data);
 
