@@ -95,26 +95,20 @@ static bool has_end(const void *buf, size_t size)
 	return false;
 }
 
-int netlink_dump(struct mnl_socket *nl, struct nlmsghdr *nlh, netlink_each *each, void *data)
+/* All of the answer, by way of buf of ANSWER_SIZE. */
+static int read_dump(struct mnl_socket *nl, unsigned int seq, char *buf, struct dump *d)
 {
-	_cleanup_free_ char *buf = malloc(ANSWER_SIZE);
-	struct dump d = { .each = each, .data = data };
 	bool interrupted = false;
 	int r = MNL_CB_OK;
 
-	if (buf == NULL)
-		return ERR_NOMEM();
-	nlh->nlmsg_flags |= NLM_F_DUMP;
-	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
-		return -errno;
 	while (r == MNL_CB_OK) {
 		ssize_t n = receive(nl, buf, ANSWER_SIZE);
 
 		if (n < 0)
 			return -errno;
-		r = mnl_cb_run(buf, (size_t)n, nlh->nlmsg_seq, 0, dump_one, &d);
-		if (d.r < 0)
-			return d.r;
+		r = mnl_cb_run(buf, (size_t)n, seq, 0, dump_one, d);
+		if (d->r < 0)
+			return d->r;
 		if (r < 0 && errno == EINTR) {
 			interrupted = true;
 			r = has_end(buf, (size_t)n) ? MNL_CB_STOP : MNL_CB_OK;
@@ -123,6 +117,20 @@ int netlink_dump(struct mnl_socket *nl, struct nlmsghdr *nlh, netlink_each *each
 	if (r < 0)
 		return -errno;
 	return interrupted ? -EINTR : 0;
+}
+
+int netlink_dump(struct mnl_socket *nl, struct nlmsghdr *nlh, netlink_each *each, void *data)
+{
+	struct dump d = { .each = each, .data = data };
+	_cleanup_free_ char *buf = NULL;
+
+	nlh->nlmsg_flags |= NLM_F_DUMP;
+	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
+		return -errno;
+	buf = malloc(ANSWER_SIZE);
+	if (buf == NULL)
+		return ERR_NOMEM();
+	return read_dump(nl, nlh->nlmsg_seq, buf, &d);
 }
 
 struct table {

@@ -122,13 +122,27 @@ static void bench_close(struct bench *b)
 	fd_close(&b->home);
 }
 
-/* The veth pairs, as engines set them up: eth0 as by bridge plugins, net1 as by ptp ones. */
-static bool wire(struct bench *b)
+/* eth0 is one end of a veth pair, or stands on that end, which stays outside. */
+static char *eth0_script(const struct bench *b, const char *kind)
 {
+	if (kind == NULL)
+		return str_printf("ip link add out0 mtu 1400 type veth peer name eth0 mtu 1400 "
+				  "address 02:00:00:00:00:05 netns /proc/%d/fd/%d\n",
+				  getpid(), b->container);
+	return str_printf("ip link add out0 mtu 1400 type veth peer name below mtu 1400 address 02:00:00:00:00:%s\n"
+			  "ip link set below addrgenmode none up\n"
+			  "ip link add eth0 link below mtu 1400 %s netns /proc/%d/fd/%d type %s\n",
+			  str_starts(kind, "ipvlan") ? "05" : "04",
+			  str_starts(kind, "ipvlan") ? "" : "address 02:00:00:00:00:05", getpid(), b->container, kind);
+}
+
+/* The links, as engines set them up: eth0 as by bridge plugins, net1 as by ptp ones. */
+static bool wire(const struct bench *b, const char *kind)
+{
+	_cleanup_free_ char *eth0 = eth0_script(b, kind);
 	_cleanup_free_ char *links = str_printf(
 		"ip link set lo up\n"
-		"ip link add out0 mtu 1400 type veth peer name eth0 mtu 1400 address 02:00:00:00:00:05 "
-		"netns /proc/%d/fd/%d\n"
+		"%s"
 		"ip link add out1 address 02:00:00:00:99:01 type veth peer name net1 address 02:00:00:00:99:05 "
 		"netns /proc/%d/fd/%d\n"
 		"ip addr add 10.88.0.1/24 dev out0\n"
@@ -139,7 +153,7 @@ static bool wire(struct bench *b)
 		"ip addr add 2001:db8::1/128 dev lo nodad\n"
 		"ip link set out0 up\n"
 		"ip link set out1 up\n",
-		getpid(), b->container, getpid(), b->container);
+		eth0, getpid(), b->container);
 
 	/* The descriptor stays open while ip looks it up: it is ours, not inherited. */
 	return links != NULL && sh_in(b->outside, links) &&
@@ -387,10 +401,10 @@ static bool streams(int client, const char *client_ip, int server, const char *s
 /* ---- cases ---- */
 
 /* From the namespaces' making to the guest's kernel having the configuration. */
-static bool start(struct test *t, struct bench *b, struct net_config *c, char **ret_text)
+static bool start_kind(struct test *t, struct bench *b, const char *kind, struct net_config *c, char **ret_text)
 {
 	*ret_text = NULL;
-	if (!CHECK(wire(b)))
+	if (!CHECK(wire(b, kind)))
 		return false;
 	*ret_text = read_text(b->container, c);
 	if (!CHECK(*ret_text != NULL) || !CHECK_INT(c->n_interfaces, N_CARDS) || !CHECK(attach(b, c)))
@@ -404,6 +418,11 @@ static bool start(struct test *t, struct bench *b, struct net_config *c, char **
 			return false;
 	}
 	return CHECK(start_copier(b)) && CHECK_INT(apply(*ret_text), 0);
+}
+
+static bool start(struct test *t, struct bench *b, struct net_config *c, char **ret_text)
+{
+	return start_kind(t, b, NULL, c, ret_text);
 }
 
 static void check_traffic(struct test *t, const struct bench *b)
@@ -431,6 +450,54 @@ TEST(the_guest_gets_the_network_of_the_container)
 		CHECK_STR(in_guest, text);
 	}
 	free(text);
+	bench_close(&b);
+}
+
+/* The same over an interface that shares a card with others. kind: as for `ip link add … type`. */
+static void check_kind(struct test *t, const char *kind)
+{
+	_cleanup_free_ char *probe = str_printf("ip link add pr0 type veth peer name pr1\n"
+						"ip link add pr2 link pr0 type %s 2>/dev/null\n",
+						kind);
+	static struct net_config c, again;
+	struct bench b;
+	char *text = NULL;
+	_cleanup_free_ char *in_guest = NULL;
+
+	if (bench_open(&b) && !sh_in(b.guest, probe)) {
+		test_skip("this kernel has no such interfaces");
+	} else if (b.guest >= 0 && sh_in(b.guest, "ip link del pr0") && start_kind(t, &b, kind, &c, &text)) {
+		check_traffic(t, &b);
+		in_guest = read_text(b.guest, &again);
+		CHECK_STR(in_guest, text);
+	}
+	free(text);
+	bench_close(&b);
+}
+
+TEST(through_a_macvlan)
+{
+	check_kind(t, "macvlan mode bridge");
+}
+
+TEST(through_an_ipvlan)
+{
+	check_kind(t, "ipvlan mode l2");
+}
+
+TEST(an_ipvlan_of_mode_l3_is_refused)
+{
+	static struct net_config c;
+	struct bench b;
+
+	if (bench_open(&b) && CHECK(wire(&b, NULL))) {
+		if (!sh_in(b.outside, "ip link add l3 link out0 type ipvlan mode l3 2>/dev/null; ip link set l3 up")) {
+			test_skip("this kernel has no ipvlan");
+		} else {
+			CHECK_INT(net_config_read(&c), -ENOTSUP);
+			CHECK(strstr(err_text(), "mode l3") != NULL);
+		}
+	}
 	bench_close(&b);
 }
 
@@ -558,7 +625,7 @@ TEST(traffic_control_of_others_is_not_touched)
 	int fds[NET_INTERFACES_MAX];
 
 	/* The second interface's: what the first had already must go again. */
-	if (bench_open(&b) && CHECK(wire(&b)) &&
+	if (bench_open(&b) && CHECK(wire(&b, NULL)) &&
 	    CHECK(sh_in(b.container, "tc qdisc add dev net1 ingress\n"
 				     "tc filter add dev net1 ingress protocol ip pref 5 u32 match u32 0 0 "
 				     "action mirred egress redirect dev lo"))) {
@@ -589,7 +656,7 @@ TEST(what_cannot_be_carried_is_refused)
 {
 	struct bench b;
 
-	if (bench_open(&b) && CHECK(wire(&b))) {
+	if (bench_open(&b) && CHECK(wire(&b, NULL))) {
 		CHECK(strstr(refusal(&b, "ip tuntap add tun0 mode tun; ip link set tun0 up"), "not Ethernet") != NULL);
 		CHECK_STR(refusal(&b, "ip link set tun0 down"), "");
 		CHECK(strstr(refusal(&b, "ip rule add from 10.9.9.9 lookup 100"), "routing rules") != NULL);
@@ -608,7 +675,7 @@ TEST(an_interface_on_another_is_refused)
 {
 	struct bench b;
 
-	if (bench_open(&b) && CHECK(wire(&b))) {
+	if (bench_open(&b) && CHECK(wire(&b, NULL))) {
 		if (sh_in(b.container, "ip link add link eth0 name up1 type macvlan 2>/dev/null"))
 			CHECK(strstr(refusal(&b, "ip link set up1 up"), "of the same namespace") != NULL);
 		else
@@ -639,7 +706,7 @@ TEST(a_card_that_is_missing_is_named)
 	static struct net_config c;
 	struct bench b;
 
-	if (bench_open(&b) && CHECK(wire(&b)) && CHECK(setns(b.container, CLONE_NEWNET) == 0) &&
+	if (bench_open(&b) && CHECK(wire(&b, NULL)) && CHECK(setns(b.container, CLONE_NEWNET) == 0) &&
 	    CHECK_INT(net_config_read(&c), 0) && CHECK(setns(b.guest, CLONE_NEWNET) == 0)) {
 		CHECK_INT(guest_net_apply(&c), -ENODEV);
 		CHECK_STR(err_text(), "the guest has no network card 02:00:00:00:00:05 for \"eth0\"");
@@ -647,7 +714,8 @@ TEST(a_card_that_is_missing_is_named)
 	bench_close(&b);
 }
 
-TEST_MAIN(CASE(the_guest_gets_the_network_of_the_container), CASE(mtu_and_segments),
+TEST_MAIN(CASE(the_guest_gets_the_network_of_the_container), CASE(through_a_macvlan), CASE(through_an_ipvlan),
+	  CASE(an_ipvlan_of_mode_l3_is_refused), CASE(mtu_and_segments),
 	  CASE(the_host_stack_does_not_answer), CASE(a_second_microvm_is_refused),
 	  CASE(a_second_run_after_an_unclean_end), CASE(cleaned_the_namespace_is_its_own_again),
 	  CASE(traffic_control_of_others_is_not_touched), CASE(what_cannot_be_carried_is_refused),
