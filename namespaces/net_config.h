@@ -42,7 +42,9 @@ struct net_interface {
 	bool link_local;	/* the kernel makes the link-local address: none is among the addresses */
 	bool autoconf;		/* addresses from router advertisements */
 	uint8_t accept_ra;	/* as the sysctl: 0, 1, 2 */
-	int index;		/* ifindex where it was read; not part of the description */
+	/* Where it was read; not part of the description. */
+	int index;		/* ifindex */
+	bool all_multicast;	/* IFF_ALLMULTI */
 };
 
 struct net_address {

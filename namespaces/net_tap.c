@@ -70,20 +70,29 @@ static int make_tap(unsigned int n, char ret_name[IFNAMSIZ], int *ret_fd)
 	return 0;
 }
 
-/* What a former run has left at the interface is replaced; what others have there is not touched. */
-static int make_room(struct mnl_socket *nl, const struct net_interface *i)
+/* The redirect away, and the flag back that it has set. */
+static int undo(struct mnl_socket *nl, int index, bool multicast)
 {
-	enum tc_ingress state;
-	int r = tc_ingress_read(nl, i->index, &state);
+	int r = tc_ingress_remove(nl, index);
+
+	return r >= 0 && multicast ? tc_all_multicast(nl, index, false) : r;
+}
+
+/* What a former run has left at the interface is undone; what others have there is not touched. */
+static int make_room(struct mnl_socket *nl, const struct net_interface *i, bool *ret_undone_multicast)
+{
+	struct tc_ingress found;
+	int r = tc_ingress_read(nl, i->index, &found);
 
 	if (r < 0)
 		return r;
-	switch (state) {
+	*ret_undone_multicast = found.state == TC_LEFTOVER && found.mark;
+	switch (found.state) {
 	case TC_NONE:
 		return 0;
 	case TC_BARE:
 	case TC_LEFTOVER:
-		return tc_ingress_remove(nl, i->index);
+		return undo(nl, i->index, *ret_undone_multicast);
 	case TC_REDIRECT:
 		return ERR_PLAIN(-EBUSY, "the network interface \"%s\" is given to another microVM", i->name);
 	default:
@@ -96,16 +105,20 @@ static int make_room(struct mnl_socket *nl, const struct net_interface *i)
 
 static int redirect(struct mnl_socket *nl, const struct net_interface *i, int tap)
 {
-	int r = make_room(nl, i);
+	bool multicast = false;
+	int r = make_room(nl, i, &multicast);
 
 	if (r < 0)
 		return r;
-	r = tc_redirect_add(nl, tap, i->index);
+	/* The flag that a leftover had set was seen in i, and is off now. */
+	multicast = multicast || !i->all_multicast;
+	r = tc_redirect_add(nl, tap, i->index, false);
+	if (r >= 0)
+		r = tc_redirect_add(nl, i->index, tap, multicast);
+	if (r >= 0 && multicast)
+		r = tc_all_multicast(nl, i->index, true);
 	if (r < 0)
-		return r;
-	r = tc_redirect_add(nl, i->index, tap);
-	if (r < 0)
-		(void)tc_ingress_remove(nl, i->index);
+		(void)undo(nl, i->index, false);
 	return r;
 }
 
@@ -167,11 +180,11 @@ int net_tap_clean(void)
 	if (r >= 0)
 		r = tc_ingress_list(nl, indexes, INGRESS_MAX, &n);
 	for (size_t i = 0; r >= 0 && i < n; i++) {
-		enum tc_ingress state;
+		struct tc_ingress found;
 
-		r = tc_ingress_read(nl, indexes[i], &state);
-		if (r >= 0 && state == TC_LEFTOVER)
-			r = tc_ingress_remove(nl, indexes[i]);
+		r = tc_ingress_read(nl, indexes[i], &found);
+		if (r >= 0 && found.state == TC_LEFTOVER)
+			r = undo(nl, indexes[i], found.mark);
 	}
 	return r < 0 ? r : 0;
 }

@@ -13,6 +13,9 @@
  * descriptor is closed. The interface's own redirect then leads nowhere; it goes with the
  * namespace, by net_tap_clean(), or the next net_tap_attach() replaces it.
  *
+ * While it is given away, the interface takes all multicasts (IFF_ALLMULTI), since the host does not know
+ * which groups the guest joins.
+ *
  * Rules of the namespace's packet filter (nftables) see none of these frames: they stand behind the ingress.
  *
  * All functions act in the current network namespace.

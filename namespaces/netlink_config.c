@@ -144,6 +144,7 @@ static int take_link(const struct nlmsghdr *nlh, void *data)
 	if (!net_name_valid(i.name))
 		return unsupported(i.name, "its name has characters that nacre does not take");
 	i.index = ifi->ifi_index;
+	i.all_multicast = (ifi->ifi_flags & IFF_ALLMULTI) != 0;
 	i.mtu = get_u32(attr[IFLA_MTU], 0);
 	if (!get(attr[IFLA_ADDRESS], i.mac, sizeof(i.mac)) || !net_mac_valid(i.mac))
 		return unsupported(i.name, "it has no MAC address");

@@ -21,8 +21,9 @@
 #include "runtime/base/str.h"
 
 #define INGRESS_HANDLE TC_H_MAKE(TC_H_INGRESS, 0)
-/* The priority of nacre's filters, by which they are known again: "na". */
+/* The priority of nacre's filters, by which they are known again: "na"; the next one with a mark. */
 #define OUR_PRIORITY 0x6e61U
+#define MARKED_PRIORITY (OUR_PRIORITY + 1)
 /* A qdisc that is just being removed makes the kernel busy for a moment. */
 #define BUSY_TRIES 20
 #define BUSY_PAUSE_NS (10 * 1000 * 1000)
@@ -95,7 +96,7 @@ int tc_ingress_list(struct mnl_socket *nl, int *indexes, size_t max, size_t *ret
 }
 
 struct filters {
-	bool any, foreign, in_use;
+	bool any, foreign, in_use, mark;
 };
 
 /* The interface that the action sends to: 0 when it is gone, or when the filter has no such action. */
@@ -120,6 +121,7 @@ static int take_filter(const struct nlmsghdr *nlh, void *data)
 	struct filters *f = data;
 	const struct tcmsg *tcm = mnl_nlmsg_get_payload(nlh);
 	const struct nlattr *attr[TCA_MAX + 1];
+	unsigned int priority = TC_H_MAJ(tcm->tcm_info) >> 16;
 	bool u32;
 
 	if (nlh->nlmsg_type != RTM_NEWTFILTER)
@@ -127,7 +129,8 @@ static int take_filter(const struct nlmsghdr *nlh, void *data)
 	netlink_attributes(nlh, sizeof(*tcm), attr, TCA_MAX);
 	u32 = kind_is(attr[TCA_KIND], "u32");
 	f->any = true;
-	if (TC_H_MAJ(tcm->tcm_info) >> 16 != OUR_PRIORITY || (!u32 && !kind_is(attr[TCA_KIND], "matchall")))
+	f->mark = priority == MARKED_PRIORITY;
+	if ((priority != OUR_PRIORITY && !f->mark) || (!u32 && !kind_is(attr[TCA_KIND], "matchall")))
 		f->foreign = true;
 	else if (redirect_target(attr[TCA_OPTIONS], u32 ? TCA_U32_ACT : TCA_MATCHALL_ACT) != 0)
 		f->in_use = true;
@@ -148,7 +151,7 @@ static int list_filters(struct mnl_socket *nl, int index, struct filters *f)
 	return r < 0 ? ERR(r, "cannot list the filters at the ingress of network interface %d", index) : 0;
 }
 
-int tc_ingress_read(struct mnl_socket *nl, int index, enum tc_ingress *ret)
+int tc_ingress_read(struct mnl_socket *nl, int index, struct tc_ingress *ret)
 {
 	struct filters f;
 	int found;
@@ -158,13 +161,14 @@ int tc_ingress_read(struct mnl_socket *nl, int index, enum tc_ingress *ret)
 	r = list_qdiscs(nl, &q);
 	if (r < 0)
 		return r;
-	*ret = q.foreign ? TC_FOREIGN : TC_NONE;
+	*ret = (struct tc_ingress){ .state = q.foreign ? TC_FOREIGN : TC_NONE };
 	if (q.foreign || q.n == 0)
 		return 0;
 	r = list_filters(nl, index, &f);
 	if (r < 0)
 		return r;
-	*ret = f.foreign ? TC_FOREIGN : f.in_use ? TC_REDIRECT : f.any ? TC_LEFTOVER : TC_BARE;
+	ret->state = f.foreign ? TC_FOREIGN : f.in_use ? TC_REDIRECT : f.any ? TC_LEFTOVER : TC_BARE;
+	ret->mark = f.mark;
 	return 0;
 }
 
@@ -217,13 +221,18 @@ static void put_u32_key(struct nlmsghdr *nlh)
 	mnl_attr_put(nlh, TCA_U32_SEL, sizeof(match), &match);
 }
 
-static int filter_add(struct mnl_socket *nl, int from, int to, bool u32)
+struct redirect {
+	int from, to;
+	bool mark;
+};
+
+static int filter_add(struct mnl_socket *nl, const struct redirect *r, bool u32)
 {
 	REQUEST(buf);
 	const struct tcmsg tcm = {
-		.tcm_ifindex = from,
+		.tcm_ifindex = r->from,
 		.tcm_parent = INGRESS_HANDLE,
-		.tcm_info = TC_H_MAKE(OUR_PRIORITY << 16, htons(ETH_P_ALL)),
+		.tcm_info = TC_H_MAKE((r->mark ? MARKED_PRIORITY : OUR_PRIORITY) << 16, htons(ETH_P_ALL)),
 	};
 	struct nlmsghdr *nlh = tc_begin(buf, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, &tcm);
 	struct nlattr *options;
@@ -232,22 +241,23 @@ static int filter_add(struct mnl_socket *nl, int from, int to, bool u32)
 	options = mnl_attr_nest_start(nlh, TCA_OPTIONS);
 	if (u32)
 		put_u32_key(nlh);
-	put_redirect(nlh, u32 ? TCA_U32_ACT : TCA_MATCHALL_ACT, to);
+	put_redirect(nlh, u32 ? TCA_U32_ACT : TCA_MATCHALL_ACT, r->to);
 	mnl_attr_nest_end(nlh, options);
 	return netlink_ack(nl, nlh);
 }
 
-int tc_redirect_add(struct mnl_socket *nl, int from, int to)
+int tc_redirect_add(struct mnl_socket *nl, int from, int to, bool mark)
 {
+	const struct redirect redirect = { from, to, mark };
 	int r;
 
 	r = qdisc_add(nl, from);
 	if (r < 0)
 		return r;
 	/* Either will do. Kernels without the one have the other. */
-	r = filter_add(nl, from, to, true);
+	r = filter_add(nl, &redirect, true);
 	if (r == -ENOENT)
-		r = filter_add(nl, from, to, false);
+		r = filter_add(nl, &redirect, false);
 	if (r == -ENOENT || r == -EOPNOTSUPP)
 		return ERR_HINT(ERR_PLAIN(r, "the kernel cannot redirect frames, by which a microVM gets its network"),
 				"It needs act_mirred and one of cls_u32, cls_matchall: load the modules, or build it with "
@@ -287,7 +297,8 @@ static int no_link_local(struct mnl_socket *nl, int index)
 	return r == -EAFNOSUPPORT || r == -EOPNOTSUPP ? 0 : r;
 }
 
-static int link_up(struct mnl_socket *nl, int index, uint32_t mtu)
+/* mtu 0: as it is. */
+static int set_link(struct mnl_socket *nl, int index, unsigned int change, unsigned int flags, uint32_t mtu)
 {
 	REQUEST(buf);
 	void *header;
@@ -295,10 +306,18 @@ static int link_up(struct mnl_socket *nl, int index, uint32_t mtu)
 	struct ifinfomsg *ifi = header;
 
 	ifi->ifi_index = index;
-	ifi->ifi_change = IFF_UP | IFF_NOARP;
-	ifi->ifi_flags = IFF_UP | IFF_NOARP;
-	mnl_attr_put_u32(nlh, IFLA_MTU, mtu);
+	ifi->ifi_change = change;
+	ifi->ifi_flags = flags;
+	if (mtu != 0)
+		mnl_attr_put_u32(nlh, IFLA_MTU, mtu);
 	return netlink_ack(nl, nlh);
+}
+
+int tc_all_multicast(struct mnl_socket *nl, int index, bool on)
+{
+	int r = set_link(nl, index, IFF_ALLMULTI, on ? IFF_ALLMULTI : 0, 0);
+
+	return r < 0 ? ERR(r, "cannot set which multicasts network interface %d takes", index) : 0;
 }
 
 int tc_tap_up(struct mnl_socket *nl, int index, uint32_t mtu)
@@ -306,6 +325,6 @@ int tc_tap_up(struct mnl_socket *nl, int index, uint32_t mtu)
 	int r = no_link_local(nl, index);
 
 	if (r >= 0)
-		r = link_up(nl, index, mtu);
+		r = set_link(nl, index, IFF_UP | IFF_NOARP, IFF_UP | IFF_NOARP, mtu);
 	return r < 0 ? ERR(r, "cannot set up the tap of a microVM (MTU %u)", mtu) : 0;
 }

@@ -174,6 +174,8 @@ static int prepare_ipv6(struct guest_net *g, const struct net_interface *i, cons
 	/* Without IPv6 in the kernel, or with an MTU below its least, it is off by itself. */
 	if (!i->ipv6)
 		return has_ipv6(i->name) ? set_ipv6(i->name, "disable_ipv6", 1) : 0;
+	if (!has_ipv6(i->name))
+		return ERR_PLAIN(-EAFNOSUPPORT, "the guest's kernel has no IPv6, and \"%s\" has it on the host", i->name);
 	r = set_ipv6(i->name, "disable_ipv6", 0);
 	if (r >= 0)
 		r = set_ipv6(i->name, "accept_ra", i->accept_ra);

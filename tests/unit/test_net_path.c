@@ -398,6 +398,19 @@ static bool streams(int client, const char *client_ip, int server, const char *s
 	return received == total;
 }
 
+/* A guest that joins a group, of which the host knows nothing, gets what is sent to it. */
+static bool hears_group(const struct bench *b, const char *group)
+{
+	_cleanup_close_ int s = bound(b->guest, SOCK_DGRAM, "0.0.0.0");
+	_cleanup_close_ int c = bound(b->outside, SOCK_DGRAM, "10.88.0.1");
+	struct ip_mreqn join = { .imr_multiaddr.s_addr = inet_addr(group), .imr_address.s_addr = inet_addr("10.88.0.5") };
+	struct in_addr from = { inet_addr("10.88.0.1") };
+
+	return s >= 0 && c >= 0 && setsockopt(s, IPPROTO_IP, IP_ADD_MEMBERSHIP, &join, sizeof(join)) == 0 &&
+	       setsockopt(c, IPPROTO_IP, IP_MULTICAST_IF, &from, sizeof(from)) == 0 && send_datagram(c, group, 10) &&
+	       readable(s, WAIT_MS);
+}
+
 /* ---- cases ---- */
 
 /* From the namespaces' making to the guest's kernel having the configuration. */
@@ -468,6 +481,7 @@ static void check_kind(struct test *t, const char *kind)
 		test_skip("this kernel has no such interfaces");
 	} else if (b.guest >= 0 && sh_in(b.guest, "ip link del pr0") && start_kind(t, &b, kind, &c, &text)) {
 		check_traffic(t, &b);
+		CHECK(hears_group(&b, "239.1.2.3"));
 		in_guest = read_text(b.guest, &again);
 		CHECK_STR(in_guest, text);
 	}
@@ -597,6 +611,35 @@ TEST(a_second_run_after_an_unclean_end)
 	bench_close(&b);
 }
 
+TEST(the_multicast_flag_comes_and_goes)
+{
+	static struct net_config c, again;
+	struct bench b;
+	char *text = NULL;
+
+	if (bench_open(&b) && start(t, &b, &c, &text)) {
+		CHECK(sh_in(b.container, "ip link show dev eth0 | grep -q ALLMULTI"));
+		/* Twice left behind, and still known as nacre's. */
+		end_uncleanly(&b);
+		CHECK_INT(net_config_read(&again), 0);
+		CHECK(attach(&b, &again));
+		end_uncleanly(&b);
+		CHECK(sh_in(b.container, "ip link show dev eth0 | grep -q ALLMULTI"));
+		CHECK_INT(net_tap_clean(), 0);
+		CHECK(sh_in(b.container, "! ip link show | grep -q ALLMULTI"));
+		/* Somebody else's stays. */
+		CHECK(sh_in(b.container, "ip link set eth0 allmulticast on"));
+		CHECK_INT(net_config_read(&again), 0);
+		CHECK(attach(&b, &again));
+		end_uncleanly(&b);
+		CHECK_INT(net_tap_clean(), 0);
+		CHECK(sh_in(b.container, "ip link show dev eth0 | grep -q ALLMULTI"));
+		CHECK(sh_in(b.container, "! ip link show dev net1 | grep -q ALLMULTI"));
+	}
+	free(text);
+	bench_close(&b);
+}
+
 TEST(cleaned_the_namespace_is_its_own_again)
 {
 	static struct net_config c;
@@ -717,6 +760,7 @@ TEST(a_card_that_is_missing_is_named)
 TEST_MAIN(CASE(the_guest_gets_the_network_of_the_container), CASE(through_a_macvlan), CASE(through_an_ipvlan),
 	  CASE(an_ipvlan_of_mode_l3_is_refused), CASE(mtu_and_segments),
 	  CASE(the_host_stack_does_not_answer), CASE(a_second_microvm_is_refused),
-	  CASE(a_second_run_after_an_unclean_end), CASE(cleaned_the_namespace_is_its_own_again),
+	  CASE(a_second_run_after_an_unclean_end), CASE(the_multicast_flag_comes_and_goes),
+	  CASE(cleaned_the_namespace_is_its_own_again),
 	  CASE(traffic_control_of_others_is_not_touched), CASE(what_cannot_be_carried_is_refused),
 	  CASE(an_interface_on_another_is_refused), CASE(no_interface_no_card), CASE(a_card_that_is_missing_is_named))
