@@ -213,12 +213,12 @@ static void put_redirect(struct nlmsghdr *nlh, uint16_t act_type, int to)
 /* A u32 with one key that always matches. */
 static void put_u32_key(struct nlmsghdr *nlh)
 {
-	struct {
-		struct tc_u32_sel sel;
-		struct tc_u32_key key;
-	} match = { .sel = { .flags = TC_U32_TERMINAL, .nkeys = 1 } };
+	const struct tc_u32_sel sel = { .flags = TC_U32_TERMINAL, .nkeys = 1 };
+	/* The key follows: value and mask 0. */
+	uint8_t match[sizeof(struct tc_u32_sel) + sizeof(struct tc_u32_key)] = { 0 };
 
-	mnl_attr_put(nlh, TCA_U32_SEL, sizeof(match), &match);
+	memcpy(match, &sel, sizeof(sel));
+	mnl_attr_put(nlh, TCA_U32_SEL, sizeof(match), match);
 }
 
 struct redirect {

@@ -51,7 +51,7 @@ static int take_card(const struct nlmsghdr *h, void *data)
 
 	if (h->nlmsg_type != RTM_NEWLINK || h->nlmsg_len < NLMSG_LENGTH(sizeof(ifi)))
 		return 0;
-	memcpy(&ifi, NLMSG_DATA(h), sizeof(ifi));
+	memcpy(&ifi, rtnl_payload(h), sizeof(ifi));
 	mac = rtnl_find(h, sizeof(ifi), IFLA_ADDRESS, &mac_size);
 	name = rtnl_find(h, sizeof(ifi), IFLA_IFNAME, &name_size);
 	if (mac == NULL || mac_size != NET_MAC_SIZE || name == NULL || name_size == 0 || name_size > NET_NAME_SIZE)

@@ -125,6 +125,11 @@ static ssize_t answer(int fd, void *buf, size_t size)
 	}
 }
 
+const void *rtnl_payload(const struct nlmsghdr *h)
+{
+	return (const uint8_t *)h + NLMSG_HDRLEN;
+}
+
 /* NLMSG_ERROR: the code, which is 0 for an acknowledgement. */
 static int error_of(const struct nlmsghdr *h)
 {
@@ -132,40 +137,56 @@ static int error_of(const struct nlmsghdr *h)
 
 	if (h->nlmsg_len < NLMSG_LENGTH(sizeof(struct nlmsgerr)))
 		return -EBADMSG;
-	memcpy(&code, NLMSG_DATA(h), sizeof(code));
+	memcpy(&code, rtnl_payload(h), sizeof(code));
 	return code > 0 ? -EBADMSG : code;
 }
 
-/* What one read brought: 1 when the answer is complete. One that changes ran into is read to its end, too. */
-static int take(const void *buf, size_t size, rtnl_each *each, void *data, bool *interrupted)
+struct dump {
+	rtnl_each *each;	/* NULL: nothing but an acknowledgement is waited for */
+	void *data;
+	bool interrupted;
+};
+
+/* 1: that was the answer's last message. One that changes ran into is read to its end, too. */
+static int take_one(struct dump *d, const struct nlmsghdr *h)
 {
-	const struct nlmsghdr *h = buf;
+	int r;
 
-	for (unsigned int left = (unsigned int)size; NLMSG_OK(h, left); h = NLMSG_NEXT(h, left)) {
-		int r = 0;
-
-		if (h->nlmsg_seq != 1)
-			continue;
-		if ((h->nlmsg_flags & NLM_F_DUMP_INTR) != 0)
-			*interrupted = true;
-		if (h->nlmsg_type == NLMSG_ERROR) {
-			r = error_of(h);
-			return r < 0 ? r : 1;
-		}
-		if (h->nlmsg_type == NLMSG_DONE)
-			return 1;
-		if (each != NULL)
-			r = each(h, data);
-		if (r < 0)
-			return r;
+	if (h->nlmsg_seq != 1)
+		return 0;
+	if ((h->nlmsg_flags & NLM_F_DUMP_INTR) != 0)
+		d->interrupted = true;
+	if (h->nlmsg_type == NLMSG_ERROR) {
+		r = error_of(h);
+		return r < 0 ? r : 1;
 	}
-	return 0;
+	if (h->nlmsg_type == NLMSG_DONE)
+		return 1;
+	r = d->each != NULL ? d->each(h, d->data) : 0;
+	return r < 0 ? r : 0;
 }
 
-static int answers(int fd, rtnl_each *each, void *data)
+/* What one read brought. */
+static int take(struct dump *d, const uint8_t *at, size_t left)
+{
+	int r = 0;
+
+	while (r == 0 && left >= sizeof(struct nlmsghdr)) {
+		const struct nlmsghdr *h = (const void *)at;
+		size_t size = NLMSG_ALIGN(h->nlmsg_len);
+
+		if (h->nlmsg_len < sizeof(*h) || h->nlmsg_len > left)
+			return -EBADMSG;
+		r = take_one(d, h);
+		at += size;
+		left = size < left ? left - size : 0;
+	}
+	return r;
+}
+
+static int answers(int fd, struct dump *d)
 {
 	_cleanup_free_ char *buf = malloc(ANSWER_SIZE);
-	bool interrupted = false;
 	int r = 0;
 
 	if (buf == NULL)
@@ -173,25 +194,27 @@ static int answers(int fd, rtnl_each *each, void *data)
 	while (r == 0) {
 		ssize_t n = answer(fd, buf, ANSWER_SIZE);
 
-		r = n < 0 ? (int)n : take(buf, (size_t)n, each, data, &interrupted);
+		r = n < 0 ? (int)n : take(d, (const uint8_t *)buf, (size_t)n);
 	}
 	if (r < 0)
 		return r;
-	return interrupted ? -EINTR : 0;
+	return d->interrupted ? -EINTR : 0;
 }
 
 int rtnl_talk(int fd, struct rtnl_message *m)
 {
+	struct dump none = { 0 };
 	int r = request(fd, m, NLM_F_ACK);
 
-	return r < 0 ? r : answers(fd, NULL, NULL);
+	return r < 0 ? r : answers(fd, &none);
 }
 
 int rtnl_dump(int fd, struct rtnl_message *m, rtnl_each *each, void *data)
 {
+	struct dump d = { .each = each, .data = data };
 	int r = request(fd, m, NLM_F_DUMP);
 
-	return r < 0 ? r : answers(fd, each, data);
+	return r < 0 ? r : answers(fd, &d);
 }
 
 const void *rtnl_find(const struct nlmsghdr *h, size_t header_size, uint16_t type, size_t *ret_size)

@@ -46,5 +46,8 @@ int rtnl_talk(int fd, struct rtnl_message *m);
 typedef int rtnl_each(const struct nlmsghdr *h, void *data);
 int rtnl_dump(int fd, struct rtnl_message *m, rtnl_each *each, void *data);
 
+/* What follows a message's first header: its family's. */
+const void *rtnl_payload(const struct nlmsghdr *h);
+
 /* The attribute of a message after its family's header of header_size bytes, its size in *ret_size; NULL: absent. */
 const void *rtnl_find(const struct nlmsghdr *h, size_t header_size, uint16_t type, size_t *ret_size);

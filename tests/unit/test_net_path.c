@@ -477,9 +477,13 @@ static void check_kind(struct test *t, const char *kind)
 	char *text = NULL;
 	_cleanup_free_ char *in_guest = NULL;
 
-	if (bench_open(&b) && !sh_in(b.guest, probe)) {
+	if (!bench_open(&b)) {
+		bench_close(&b);
+		return;
+	}
+	if (!sh_in(b.guest, probe)) {
 		test_skip("this kernel has no such interfaces");
-	} else if (b.guest >= 0 && sh_in(b.guest, "ip link del pr0") && start_kind(t, &b, kind, &c, &text)) {
+	} else if (CHECK(sh_in(b.guest, "ip link del pr0")) && start_kind(t, &b, kind, &c, &text)) {
 		check_traffic(t, &b);
 		CHECK(hears_group(&b, "239.1.2.3"));
 		in_guest = read_text(b.guest, &again);
