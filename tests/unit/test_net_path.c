@@ -543,6 +543,30 @@ TEST(mtu_and_segments)
 	bench_close(&b);
 }
 
+/* As when a guest's driver takes over checksums and segments: frames of up to 64 KiB, finished by nobody on the way. */
+TEST(offloads)
+{
+	static struct net_config c;
+	struct bench b;
+	char *text = NULL;
+
+	if (bench_open(&b) && start(t, &b, &c, &text)) {
+		unsigned long offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+
+		for (size_t i = 0; i < N_CARDS; i++) {
+			CHECK_INT(ioctl(b.taps[i], TUNSETOFFLOAD, offloads), 0);
+			CHECK_INT(ioctl(b.cards[i], TUNSETOFFLOAD, offloads), 0);
+		}
+		check_traffic(t, &b);
+		CHECK(streams(b.outside, "10.88.0.1", b.guest, "10.88.0.5"));
+		CHECK(streams(b.outside, "fd00:99::1", b.guest, "fd00:99::5"));
+		CHECK(streams(b.guest, "10.99.0.5", b.outside, "10.99.0.1"));
+		CHECK(streams(b.guest, "fd00:88::5", b.outside, "2001:db8::1"));
+	}
+	free(text);
+	bench_close(&b);
+}
+
 TEST(the_host_stack_does_not_answer)
 {
 	static struct net_config c;
@@ -762,7 +786,8 @@ TEST(a_card_that_is_missing_is_named)
 }
 
 TEST_MAIN(CASE(the_guest_gets_the_network_of_the_container), CASE(through_a_macvlan), CASE(through_an_ipvlan),
-	  CASE(an_ipvlan_of_mode_l3_is_refused), CASE(mtu_and_segments),
+	  CASE(an_ipvlan_of_mode_l3_is_refused), CASE(mtu_and_segments), CASE(offloads),
+	 
 	  CASE(the_host_stack_does_not_answer), CASE(a_second_microvm_is_refused),
 	  CASE(a_second_run_after_an_unclean_end), CASE(the_multicast_flag_comes_and_goes),
 	  CASE(cleaned_the_namespace_is_its_own_again),
