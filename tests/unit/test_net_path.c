@@ -785,11 +785,10 @@ TEST(a_card_that_is_missing_is_named)
 	bench_close(&b);
 }
 
-TEST_MAIN(CASE(the_guest_gets_the_network_of_the_container), CASE(through_a_macvlan), CASE(through_an_ipvlan),
-	  CASE(an_ipvlan_of_mode_l3_is_refused), CASE(mtu_and_segments), CASE(offloads),
-	 
-	  CASE(the_host_stack_does_not_answer), CASE(a_second_microvm_is_refused),
+TEST_MAIN(CASE(the_guest_gets_the_network_of_the_container), CASE(through_a_macvlan),
+	  CASE(through_an_ipvlan), CASE(an_ipvlan_of_mode_l3_is_refused), CASE(mtu_and_segments),
+	  CASE(offloads), CASE(the_host_stack_does_not_answer), CASE(a_second_microvm_is_refused),
 	  CASE(a_second_run_after_an_unclean_end), CASE(the_multicast_flag_comes_and_goes),
-	  CASE(cleaned_the_namespace_is_its_own_again),
-	  CASE(traffic_control_of_others_is_not_touched), CASE(what_cannot_be_carried_is_refused),
-	  CASE(an_interface_on_another_is_refused), CASE(no_interface_no_card), CASE(a_card_that_is_missing_is_named))
+	  CASE(cleaned_the_namespace_is_its_own_again), CASE(traffic_control_of_others_is_not_touched),
+	  CASE(what_cannot_be_carried_is_refused), CASE(an_interface_on_another_is_refused),
+	  CASE(no_interface_no_card), CASE(a_card_that_is_missing_is_named))
