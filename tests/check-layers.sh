@@ -17,7 +17,7 @@ seccomp:        runtime/base
 microvm:        runtime/base
 microvm/guest:  runtime/base microvm oci namespaces cgroups seccomp
 runtime:        runtime/base oci namespaces cgroups seccomp microvm
-tests:          runtime/base runtime oci namespaces cgroups seccomp microvm
+tests:          runtime/base runtime oci namespaces cgroups seccomp microvm microvm/guest
 '
 
 # LIBRARY HEADER: the only files that include it, so that a library can be replaced in one place.
@@ -25,7 +25,7 @@ doors='
 yajl/:            oci/json.c oci/json_writer.c
 seccomp.h:        seccomp/compile.c
 sys/capability.h: namespaces/caps.c
-libmnl/:          namespaces/netlink.c
+libmnl/:          namespaces/netlink.c namespaces/netlink_socket.c namespaces/netlink_config.c namespaces/netlink_tc.c
 '
 
 sources() {

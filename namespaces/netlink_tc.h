@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The traffic control that net_tap.c needs. Private to namespaces/. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct mnl_socket;
+
+/* What stands at the ingress of an interface. */
+enum tc_state {
+	TC_NONE,
+	TC_BARE,	/* a qdisc without filters: does nothing, whoever made it */
+	TC_LEFTOVER,	/* nacre's redirect, its tap gone */
+	TC_REDIRECT,	/* nacre's redirect, in use */
+	TC_FOREIGN,	/* anything else */
+};
+
+struct tc_ingress {
+	enum tc_state state;
+	bool mark;	/* of nacre's redirect: what tc_redirect_add() was given */
+};
+
+/* With an error text. */
+int tc_ingress_read(struct mnl_socket *nl, int index, struct tc_ingress *ret);
+
+/*
+ * Ingress qdisc and a filter that sends all of it out of the interface `to`. mark: a bit that stays with the
+ * filter, for whoever removes it. With an error text.
+ */
+int tc_redirect_add(struct mnl_socket *nl, int from, int to, bool mark);
+
+/* Removes the ingress qdisc with its filters; none is no error. With an error text. */
+int tc_ingress_remove(struct mnl_socket *nl, int index);
+
+/* MTU, no link-local address of its own, no ARP, up. With an error text. */
+int tc_tap_up(struct mnl_socket *nl, int index, uint32_t mtu);
+
+/* IFF_ALLMULTI on or off. With an error text. */
+int tc_all_multicast(struct mnl_socket *nl, int index, bool on);
+
+/* The interfaces of the namespace that have an ingress qdisc, at most max of them. With an error text. */
+int tc_ingress_list(struct mnl_socket *nl, int *indexes, size_t max, size_t *ret_n);
