@@ -24,6 +24,7 @@ static int cmd_explain(const struct globals *g, int argc, char **argv)
 	struct flags f = { false, "explain", NULL };
 	struct create_options o = { .root = g->root };
 	_cleanup_plan_ struct plan *plan = NULL;
+	const struct backend_ops *ops = NULL;
 	_cleanup_free_ char *text = NULL;
 	char **operands;
 	size_t len;
@@ -40,7 +41,9 @@ static int cmd_explain(const struct globals *g, int argc, char **argv)
 	if (r == 0)
 		r = lifecycle_plan(&o, &plan, &text, &len);
 	if (r == 0)
-		r = backend_container.check(plan);
+		r = backend_of_plan(plan, &ops);
+	if (r == 0)
+		r = ops->check(plan);
 	if (r < 0)
 		return r;
 	return f.json ? plan_print_json(plan) : plan_print_text(plan);

@@ -188,8 +188,10 @@ static const char *owner_text(struct arena *a)
 	return arena_printf(a, "%u", (unsigned int)getauxval(AT_EUID));
 }
 
-static int fill_state(const struct plan *p, struct container *c)
+static int fill_state(const struct instance *i)
 {
+	const struct plan *p = i->plan;
+	struct container *c = i->c;
 	struct state *s = &c->state;
 
 	*s = (struct state){
@@ -199,7 +201,7 @@ static int fill_state(const struct plan *p, struct container *c)
 		.oci_version = SPEC_VERSION,
 		.created = now_text(c->arena),
 		.owner = owner_text(c->arena),
-		.isolation = backend_container.name,
+		.isolation = i->ops->name,
 		.creator = getpid(),
 		.creator_seen = clock_boot_ticks(),
 		.cgroup_path = p->cgroup_path,
@@ -228,7 +230,7 @@ static void undo(struct instance *i, int r)
 	oom_explain(i, r);
 	memcpy(text, err_text(), strlen(err_text()) + 1);
 	memcpy(hint, err_hint_text(), strlen(err_hint_text()) + 1);
-	if (backend_container.destroy(i) < 0)
+	if (i->ops->destroy(i) < 0)
 		log_warning("while undoing: %s", err_text());
 	if (i->hooks_began)
 		hooks_run_all(HOOK_POSTSTOP, &i->c->state.hooks[HOOK_POSTSTOP], &i->c->state, STATUS_STOPPED, 0);
@@ -264,7 +266,7 @@ static int create_steps(struct instance *i, const struct create_options *o, cons
 			size_t len)
 {
 	struct container *c = i->c;
-	int r = fill_state(i->plan, c);
+	int r = fill_state(i);
 
 	if (r == 0)
 		r = container_save(c);
@@ -276,7 +278,7 @@ static int create_steps(struct instance *i, const struct create_options *o, cons
 	if (r == 0)
 		r = lock_waiting(i);
 	if (r == 0)
-		r = backend_container.create(i, l);
+		r = i->ops->create(i, l);
 	if (r == 0) {
 		fd_close(&i->waiting);
 		c->state.creator = 0;
@@ -303,6 +305,8 @@ int lifecycle_create(const struct create_options *o)
 	int r = lifecycle_plan(o, &plan, &text, &len);
 
 	if (r == 0)
+		r = backend_of_plan(plan, &i.ops);
+	if (r == 0)
 		r = check_terminal(o, plan, false);
 	if (r == 0 && o->console_socket != NULL)
 		r = socket_connect(o->console_socket, "console", &console);
@@ -315,7 +319,7 @@ int lifecycle_create(const struct create_options *o)
 	l.console = console;
 	r = create_steps(&i, o, &l, text, len);
 	if (r == 0)
-		r = backend_container.commit(&i);
+		r = i.ops->commit(&i);
 	if (r < 0)
 		undo(&i, r);
 	return r;
@@ -326,7 +330,7 @@ int lifecycle_create(const struct create_options *o)
 /* start, poststart hooks; a failing poststart ends the container (runtime-spec "Lifecycle", step 9). */
 static int start_steps(struct instance *i)
 {
-	int r = backend_container.start(i);
+	int r = i->ops->start(i);
 
 	/* From here on others may act on the running container: the lock is let go. */
 	return r < 0 ? r : lifecycle_poststart(i, &i->plan->hooks[HOOK_POSTSTART]);
@@ -334,7 +338,7 @@ static int start_steps(struct instance *i)
 
 static int run_delete(struct instance *i)
 {
-	int r = backend_container.destroy(i);
+	int r = i->ops->destroy(i);
 
 	hooks_run_all(HOOK_POSTSTOP, &i->c->state.hooks[HOOK_POSTSTOP], &i->c->state, STATUS_STOPPED, 0);
 	return r < 0 ? r : container_remove(i->c);
@@ -358,7 +362,8 @@ static int run_steps(struct instance *i, const struct run_options *o, struct for
 /* systemd takes the cgroup away with its last process. Only a help for the report: no error. */
 static void watch_oom(struct instance *i, struct foreground *f)
 {
-	if (i->c->state.cgroup_unit != NULL && backend_container.watch(i, &f->watch) < 0)
+	f->ops = i->ops;
+	if (i->c->state.cgroup_unit != NULL && i->ops->watch(i, &f->watch) < 0)
 		err_clear();
 }
 
@@ -417,6 +422,8 @@ int lifecycle_run(const struct run_options *o, int *ret_status)
 	size_t len = 0;
 	int r = lifecycle_plan(&o->create, &plan, &text, &len);
 
+	if (r == 0)
+		r = backend_of_plan(plan, &i.ops);
 	if (r == 0)
 		r = check_terminal(&o->create, plan, !o->detach);
 	if (r == 0 && o->create.console_socket != NULL)

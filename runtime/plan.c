@@ -29,6 +29,11 @@ const char *hook_kind_name(enum hook_kind k)
 	return hook_names[k];
 }
 
+const char *isolation_name(enum isolation i)
+{
+	return i == ISOLATION_MICROVM ? "microvm" : "container";
+}
+
 bool plan_has_ns(const struct plan *p, unsigned int flag)
 {
 	for (size_t i = 0; i < p->n_ns; i++)

@@ -177,7 +177,8 @@ static void print_process(struct printer *p, const struct plan *plan)
 
 static void walk(struct printer *p, const struct plan *plan)
 {
-	step(p, "container", "%s from %s, back end container", plan->id, plan->bundle);
+	step(p, "container", "%s from %s, back end %s", plan->id, plan->bundle,
+	     isolation_name(plan->isolation));
 	print_cgroup(p, plan);
 	print_namespaces(p, plan);
 	print_mounts(p, plan);
@@ -209,7 +210,7 @@ int plan_print_json(const struct plan *plan)
 		return ERR_NOMEM();
 	json_object_open(w);
 	json_kv_string(w, "id", plan->id);
-	json_kv_string(w, "isolation", "container");
+	json_kv_string(w, "isolation", isolation_name(plan->isolation));
 	json_kv_string(w, "bundle", plan->bundle);
 	json_kv_string(w, "rootfs", plan->rootfs);
 	json_key(w, "steps");
