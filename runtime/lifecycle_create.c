@@ -29,7 +29,9 @@
 #include "runtime/base/sync.h"
 #include "runtime/foreground.h"
 #include "runtime/hooks.h"
+#include "runtime/isolation.h"
 #include "runtime/oom.h"
+#include "runtime/plan_vm.h"
 
 /* $LISTEN_FDS when it is meant for us (sd_listen_fds(3)); crun's unchecked atoi here was a bug. */
 static int listen_fds(unsigned int *ret_n)
@@ -73,6 +75,22 @@ static int load_spec(const struct create_options *o, const char *bundle, struct 
 	return r;
 }
 
+/* Whether it becomes a microVM; if so, what of the host its plan depends on. */
+static int plan_isolation(const struct create_options *o, const struct spec *spec, struct plan_options *options)
+{
+	const struct isolation_wish wish = { .option = o->isolation, .program = o->program, .spec = spec };
+	struct host_config *file = arena_alloc(spec->arena, sizeof(*file));
+	struct vm_host *host = arena_alloc(spec->arena, sizeof(*host));
+	int r;
+
+	if (file == NULL || host == NULL)
+		return ERR_NOMEM();
+	options->host_config = file;
+	options->host = host;
+	r = isolation_find(spec->arena, &wish, o->host_config, &options->isolation, file);
+	return r < 0 || options->isolation == ISOLATION_CONTAINER ? r : vm_host_probe(spec->arena, host);
+}
+
 int lifecycle_plan(const struct create_options *o, struct plan **ret_plan, char **ret_text, size_t *ret_len)
 {
 	struct plan_options options = {
@@ -81,6 +99,7 @@ int lifecycle_plan(const struct create_options *o, struct plan **ret_plan, char 
 		.no_pivot = o->no_pivot,
 		.no_new_keyring = o->no_new_keyring,
 		.preserve_fds = o->preserve_fds,
+		.debug = o->debug,
 	};
 	struct spec *spec = NULL;
 	char bundle[PATH_MAX];
@@ -96,9 +115,10 @@ int lifecycle_plan(const struct create_options *o, struct plan **ret_plan, char 
 	if (r < 0)
 		return r;
 	options.bundle = arena_strdup(spec->arena, bundle);
-	if (options.bundle == NULL) {
+	r = options.bundle == NULL ? ERR_NOMEM() : plan_isolation(o, spec, &options);
+	if (r < 0) {
 		spec_free(spec);
-		return ERR_NOMEM();
+		return r;
 	}
 	return plan_build(spec, &options, ret_plan);
 }

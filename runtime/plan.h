@@ -23,7 +23,9 @@
 #include "seccomp/seccomp.h"
 
 struct arena;
+struct host_config;
 struct spec;
+struct vm_host;
 struct spec_process;
 
 enum isolation { ISOLATION_CONTAINER, ISOLATION_MICROVM };
@@ -41,12 +43,14 @@ struct plan_vm {
 	const char *const *hypervisor_parameters;	/* NULL-terminated */
 	const char *virtiofsd;		/* NULL: looked for */
 	const char *kernel;		/* NULL: looked for, see microvm/kernel_find.h */
-	const char *const *kernel_parameters;		/* NULL-terminated; after nacre's own */
+	/* Nacre's own words and the parameters; emulation adds what only the host's clock can say. */
+	const char *command_line;
 	const char *initrd;		/* unpacked before nacre's own archive; NULL: none */
 	const char *image;		/* raw disk; NULL: the root file system is shared */
 	unsigned int vcpus;
 	uint64_t memory;		/* of the guest, bytes */
 	const char *console;		/* file that gets the guest's console, or "stderr"; NULL: kept for a failed boot only */
+	bool console_to_log;		/* --debug: to the log, too */
 };
 
 struct plan_ns {
@@ -88,6 +92,11 @@ struct plan_options {
 	bool no_pivot, no_new_keyring;
 	unsigned int preserve_fds;	/* --preserve-fds alone */
 	unsigned int listen_fds;	/* $LISTEN_FDS, passed on */
+	enum isolation isolation;
+	/* With ISOLATION_MICROVM; both outlive the plan. */
+	const struct host_config *host_config;
+	const struct vm_host *host;
+	bool debug;
 };
 
 struct plan {
