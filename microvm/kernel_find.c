@@ -87,8 +87,10 @@ static int release_of_vmlinux(int fd, char **ret)
 		if (n < 0)
 			return ERR((int)n, "cannot read the kernel image");
 		/* The first is a format ("%s"); a release begins with a digit. */
-		while ((found = memmem(p, (size_t)(piece + n - p), BANNER, strlen(BANNER))) != NULL && *ret == NULL) {
+		while (*ret == NULL && (found = memmem(p, (size_t)(piece + n - p), BANNER, strlen(BANNER))) != NULL) {
 			p = found + strlen(BANNER);
+			if (n == (ssize_t)SCAN_STEP && (size_t)(piece + n - found) <= keep)
+				break;	/* the next piece has all of it */
 			if (p < piece + n && *p >= '0' && *p <= '9')
 				*ret = take_release(p, (size_t)(piece + n - p));
 		}

@@ -8,7 +8,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "oci/host_config.h"
 #include "oci/spec.h"
+#include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -77,6 +79,21 @@ static void check_spec(const struct spec *s)
 	check_vm(&s->vm);
 }
 
+/* The host's own file is trusted; what is wrong with it is to be told as well. */
+static void read_host_config(const char *text, size_t size)
+{
+	_cleanup_arena_ struct arena *a = arena_new((size_t)64 << 20);
+	struct host_config c;
+
+	err_clear();
+	if (a == NULL)
+		return;
+	if (host_config_parse(a, "nacre.json", text, size, &c) < 0)
+		assert(strncmp(err_text(), "nacre.json: ", strlen("nacre.json: ")) == 0 || strcmp(err_text(), "out of memory") == 0);
+	check_strv(&c.kernel.parameters);
+	check_strv(&c.hypervisor.parameters);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct spec *s = NULL;
@@ -90,5 +107,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(strchr(err_text(), '\n') == NULL);
 	}
 	spec_free(s);
+	read_host_config((const char *)data, size);
 	return 0;
 }

@@ -233,7 +233,10 @@ TEST(releases)
 	/* Across the border of two pieces. */
 	strcpy(vmlinux + (1 << 20) - 10, "Linux version 6.12.3-x (a@b) #1");
 	check_release(t, vmlinux, big, "6.12.3-x");
-	strcpy(vmlinux + (1 << 20) - 10, "Linux version %s");
+	memset(vmlinux + (1 << 20) - 20, 0, 100);
+	strcpy(vmlinux + (1 << 20) - 17, "Linux version 6.12.3-y (a@b) #1");
+	check_release(t, vmlinux, big, "6.12.3-y");
+	memset(vmlinux + (1 << 20) - 20, 0, 100);
 	strcpy(vmlinux + big - 20, "Linux version 6.1");
 	check_release(t, vmlinux, big, "6.1");
 }
