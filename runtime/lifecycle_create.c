@@ -120,7 +120,10 @@ int lifecycle_plan(const struct create_options *o, struct plan **ret_plan, char 
 		spec_free(spec);
 		return r;
 	}
-	return plan_build(spec, &options, ret_plan);
+	r = plan_build(spec, &options, ret_plan);
+	if (r == 0 && options.isolation == ISOLATION_MICROVM)
+		log_write(LOG_LEVEL_INFO, "microVM by %s: %s", vm_monitor_name((*ret_plan)->vm.monitor), (*ret_plan)->vm.monitor_why);
+	return r;
 }
 
 int pid_file_write(const char *path, pid_t pid)

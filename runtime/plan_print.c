@@ -18,6 +18,7 @@
 #include "runtime/base/err.h"
 #include "runtime/base/size.h"
 #include "runtime/base/str.h"
+#include "runtime/plan_vm.h"
 
 struct printer {
 	struct json_writer *json;	/* NULL: text */
@@ -226,13 +227,7 @@ static void walk_container(struct printer *p, const struct plan *plan)
 
 static void print_monitor(struct printer *p, const struct plan_vm *vm)
 {
-	static const char *const names[] = {
-		[VM_MONITOR_KVM] = "nacre's own, on /dev/kvm",
-		[VM_MONITOR_QEMU_KVM] = "QEMU, on /dev/kvm",
-		[VM_MONITOR_QEMU_TCG] = "QEMU, which emulates each instruction",
-	};
-
-	step(p, "monitor", "%s (%s)", names[vm->monitor], vm->monitor_why);
+	step(p, "monitor", "%s (%s)", vm_monitor_name(vm->monitor), vm->monitor_why);
 	if (vm->monitor != VM_MONITOR_KVM)
 		step(p, "monitor", "program %s", vm->hypervisor != NULL ? vm->hypervisor : "is looked for");
 	for (size_t i = 0; vm->monitor != VM_MONITOR_KVM && vm->hypervisor_parameters[i] != NULL; i++)

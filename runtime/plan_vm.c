@@ -62,6 +62,17 @@ int vm_monitor_choose(struct arena *a, const char *accel, bool qemu, const struc
 	return *ret_why == NULL ? ERR_NOMEM() : 0;
 }
 
+const char *vm_monitor_name(enum vm_monitor m)
+{
+	static const char *const names[] = {
+		[VM_MONITOR_KVM] = "nacre's own monitor, on /dev/kvm",
+		[VM_MONITOR_QEMU_KVM] = "QEMU, on /dev/kvm",
+		[VM_MONITOR_QEMU_TCG] = "QEMU, which emulates each instruction",
+	};
+
+	return names[m];
+}
+
 static int build_monitor(struct plan *p, const struct vm_host *host)
 {
 	int r = vm_monitor_choose(p->arena, spec_annotation(p->spec, ANNOTATION_VM_ACCEL), p->spec->vm.hypervisor.path != NULL, host,

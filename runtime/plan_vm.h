@@ -31,5 +31,7 @@ int vm_host_probe(struct arena *a, struct vm_host *ret);
 int vm_monitor_choose(struct arena *a, const char *accel, bool qemu, const struct vm_host *h, enum vm_monitor *ret,
 		      const char **ret_why);
 
+const char *vm_monitor_name(enum vm_monitor m);	/* in words: "QEMU, on /dev/kvm" */
+
 /* p->spec, the host's file (config.json's objects take the place of its) and the host -> p->vm. Errors name the JSON path. */
 int plan_build_vm(struct plan *p, const struct host_config *file, const struct vm_host *host);

@@ -128,3 +128,11 @@ has_step() { steps | grep -qxF -- "$1" || { steps; echo "no step: $1"; return 1;
 	config '.vm = {kernel: {path: "/k"}} | .linux.resources.memory.limit = 50000000'
 	refused 1 'config.json: linux.resources.memory.limit: 47.6 MiB is too small for a microVM' explain
 }
+
+@test "the log says who would run it, and why" {
+	config '.annotations = {"run.nacre.isolation": "microvm", "run.nacre.vm.accel": "tcg"}'
+	nacre --log "$T/log" --log-level info explain >/dev/null 2>&1
+	grep -q 'microVM by QEMU, which emulates each instruction: software emulation was asked for' "$T/log"
+	nacre --log "$T/quiet" explain >/dev/null 2>&1
+	run ! grep -q 'microVM by' "$T/quiet"
+}
