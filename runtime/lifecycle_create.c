@@ -335,7 +335,7 @@ int lifecycle_create(const struct create_options *o)
 		r = socket_connect(o->console_socket, "console", &console);
 	if (r == 0)
 		r = container_new(o->root, o->id, &c);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	i.c = &c;
 	i.plan = plan;
@@ -457,7 +457,7 @@ int lifecycle_run(const struct run_options *o, int *ret_status)
 		r = ERR(-errno, "cannot become a subreaper");
 	if (r == 0)
 		r = container_new(o->create.root, o->create.id, &c);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	i.c = &c;
 	i.plan = plan;

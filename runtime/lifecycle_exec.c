@@ -236,7 +236,7 @@ int lifecycle_exec(const struct exec_options *o, int *ret_status)
 		r = socket_connect(o->console_socket, "console", &console);
 	if (r == 0 && !o->detach)
 		r = foreground_prepare(&f, q.terminal && console < 0);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = exec_process(&i, o, &q, o->detach ? NULL : &f, f.console_child >= 0 ? f.console_child : console, &pidfd);
 	*ret_status = 0;
