@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * nacre doctor: what this host can do for containers, a line each, and how to mend what it cannot.
+ * nacre doctor: what this host can do for containers, a line each, and how to mend what it cannot. What concerns microVMs
+ * is in doctor_vm.c.
  *
  * It looks and asks, and changes nothing. The same walk fills the table and the JSON.
  */
@@ -18,7 +19,6 @@
 
 #include "cgroups/cgroup.h"
 #include "cgroups/controllers.h"
-#include "microvm/kvm.h"
 #include "namespaces/caps.h"
 #include "namespaces/ns.h"
 #include "namespaces/procfs.h"
@@ -27,36 +27,26 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/parse_int.h"
 #include "runtime/base/str.h"
-
-enum level {
-	OK,
-	LIMITED,	/* containers run, but cannot have all that the specification offers */
-	MISSING,	/* no container runs */
-};
-
-struct doctor {
-	struct json_writer *json;	/* NULL: text */
-	const char *area;		/* of the last line */
-	bool colour, missing;
-};
+#include "runtime/doctor.h"
 
 static const char *const level_names[] = { "ok", "limited", "missing" };
 
-static void print_text(struct doctor *d, const char *area, const char *name, enum level level, const char *text, const char *fix)
+static void print_text(struct doctor *d, const char *name, enum doctor_level level, const char *text, const char *fix)
 {
 	static const char *const colours[] = { "\033[32m", "\033[33m", "\033[31m" };
 
-	if (d->area == NULL || !str_eq(d->area, area))
-		printf("%s%s\n", d->area != NULL ? "\n" : "", area);
+	if (d->printed == NULL || !str_eq(d->printed, d->area))
+		printf("%s%s\n", d->printed != NULL ? "\n" : "", d->area);
+	d->printed = d->area;
 	printf("  %s%-8s%s %-16s %s\n", d->colour ? colours[level] : "", level_names[level], d->colour ? "\033[0m" : "", name, text);
 	if (fix != NULL)
 		printf("  %-8s %-16s fix: %s\n", "", "", fix);
 }
 
-static void print_json(struct doctor *d, const char *area, const char *name, enum level level, const char *text, const char *fix)
+static void print_json(struct doctor *d, const char *name, enum doctor_level level, const char *text, const char *fix)
 {
 	json_object_open(d->json);
-	json_kv_string(d->json, "area", area);
+	json_kv_string(d->json, "area", d->area);
 	json_kv_string(d->json, "name", name);
 	json_kv_string(d->json, "level", level_names[level]);
 	json_kv_string(d->json, "text", text);
@@ -65,9 +55,7 @@ static void print_json(struct doctor *d, const char *area, const char *name, enu
 	json_object_close(d->json);
 }
 
-/* fix may be NULL. */
-__attribute__((format(printf, 6, 7))) static void tell(struct doctor *d, const char *area, const char *name, enum level level,
-							const char *fix, const char *fmt, ...)
+void doctor_tell(struct doctor *d, const char *name, enum doctor_level level, const char *fix, const char *fmt, ...)
 {
 	char text[512];
 	va_list ap;
@@ -76,11 +64,10 @@ __attribute__((format(printf, 6, 7))) static void tell(struct doctor *d, const c
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	if (d->json != NULL)
-		print_json(d, area, name, level, text, fix);
+		print_json(d, name, level, text, fix);
 	else
-		print_text(d, area, name, level, text, fix);
-	d->area = area;
-	d->missing = d->missing || level == MISSING;
+		print_text(d, name, level, text, fix);
+	d->missing = d->missing || level == DOCTOR_MISSING;
 }
 
 /* The first line of a small file; "" when it is not there. */
@@ -115,9 +102,9 @@ static bool kernel_is(const struct utsname *u, unsigned int major, unsigned int 
 static void look_at_kernel(struct doctor *d, const struct utsname *u)
 {
 	if (kernel_is(u, 5, 14))
-		tell(d, "host", "kernel", OK, NULL, "%s %s", u->release, u->machine);
+		doctor_tell(d, "kernel", DOCTOR_OK, NULL, "%s %s", u->release, u->machine);
 	else
-		tell(d, "host", "kernel", LIMITED, "use Linux 5.14 or later", "%s %s: cgroup.kill (5.14) and others are not there",
+		doctor_tell(d, "kernel", DOCTOR_LIMITED, "use Linux 5.14 or later", "%s %s: cgroup.kill (5.14) and others are not there",
 		     u->release, u->machine);
 }
 
@@ -129,7 +116,7 @@ static void look_at_privileges(struct doctor *d)
 	uint64_t have = 0;
 
 	if (geteuid() != 0) {
-		tell(d, "host", "privileges", LIMITED, "run as root, or with --cgroup-manager=disabled in a user namespace of the bundle's",
+		doctor_tell(d, "privileges", DOCTOR_LIMITED, "run as root, or with --cgroup-manager=disabled in a user namespace of the bundle's",
 		     "user %u", (unsigned int)geteuid());
 		return;
 	}
@@ -141,9 +128,9 @@ static void look_at_privileges(struct doctor *d)
 			buf_printf(&lacks, " %s", wanted[i]);
 	}
 	if (lacks.len == 0)
-		tell(d, "host", "privileges", OK, NULL, "root");
+		doctor_tell(d, "privileges", DOCTOR_OK, NULL, "root");
 	else
-		tell(d, "host", "privileges", LIMITED, "give them to whoever starts nacre; without CAP_SYS_RESOURCE no hard limit can be raised",
+		doctor_tell(d, "privileges", DOCTOR_LIMITED, "give them to whoever starts nacre; without CAP_SYS_RESOURCE no hard limit can be raised",
 		     "root, but without%s", lacks.data);
 }
 
@@ -151,10 +138,10 @@ static void look_at_privileges(struct doctor *d)
 static void look_at_call(struct doctor *d, const char *name, long result, const char *otherwise)
 {
 	if (result < 0 && (errno == ENOSYS || errno == EPERM))
-		tell(d, "host", name, LIMITED, NULL, "%s: %s", errno == ENOSYS ? "not in this kernel" : "refused by a system call filter",
+		doctor_tell(d, name, DOCTOR_LIMITED, NULL, "%s: %s", errno == ENOSYS ? "not in this kernel" : "refused by a system call filter",
 		     otherwise);
 	else
-		tell(d, "host", name, OK, NULL, "there");
+		doctor_tell(d, name, DOCTOR_OK, NULL, "there");
 }
 
 static void look_at_calls(struct doctor *d)
@@ -176,16 +163,16 @@ static void look_at_namespaces(struct doctor *d)
 
 		snprintf(path, sizeof(path), "/proc/self/ns/%s", file);
 		if (access(path, F_OK) < 0) {
-			tell(d, "namespaces", name, str_in(name, needed, ARRAY_SIZE(needed)) ? MISSING : LIMITED, "use a kernel with it",
+			doctor_tell(d, name, str_in(name, needed, ARRAY_SIZE(needed)) ? DOCTOR_MISSING : DOCTOR_LIMITED, "use a kernel with it",
 			     "not in this kernel");
 			continue;
 		}
 		snprintf(path, sizeof(path), "/proc/sys/user/max_%s_namespaces", file);
 		read_line(path, max, sizeof(max));
 		if (str_eq(max, "0"))
-			tell(d, "namespaces", name, LIMITED, "raise that sysctl", "switched off: %s is 0", path + strlen("/proc/sys/"));
+			doctor_tell(d, name, DOCTOR_LIMITED, "raise that sysctl", "switched off: %s is 0", path + strlen("/proc/sys/"));
 		else
-			tell(d, "namespaces", name, OK, NULL, "there");
+			doctor_tell(d, name, DOCTOR_OK, NULL, "there");
 	}
 }
 
@@ -208,11 +195,11 @@ static void look_at_controller(struct doctor *d, unsigned int i, bool there)
 	enum cgroup_absence a;
 
 	if (there) {
-		tell(d, "cgroups", cgroup_controller_name(i), OK, NULL, "limits can be set");
+		doctor_tell(d, cgroup_controller_name(i), DOCTOR_OK, NULL, "limits can be set");
 		return;
 	}
 	a = cgroup_absence(i);
-	tell(d, "cgroups", cgroup_controller_name(i), LIMITED, fixes[a], "%s", texts[a]);
+	doctor_tell(d, cgroup_controller_name(i), DOCTOR_LIMITED, fixes[a], "%s", texts[a]);
 }
 
 static void look_at_tree(struct doctor *d, const struct cgroup_host *host)
@@ -222,10 +209,10 @@ static void look_at_tree(struct doctor *d, const struct cgroup_host *host)
 	int dir = open(host->mount, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (faccessat(dir, "cgroup.procs", W_OK, 0) < 0)
-		tell(d, "cgroups", "tree", LIMITED, "mount it read-write, or run with --cgroup-manager=disabled or --systemd-cgroup",
+		doctor_tell(d, "tree", DOCTOR_LIMITED, "mount it read-write, or run with --cgroup-manager=disabled or --systemd-cgroup",
 		     "%s at %s, which is not writable", how, host->mount);
 	else
-		tell(d, "cgroups", "tree", OK, NULL, "%s at %s", how, host->mount);
+		doctor_tell(d, "tree", DOCTOR_OK, NULL, "%s at %s", how, host->mount);
 	(void)cgroup_controllers_read(dir, "cgroup.controllers", &set);
 	fd_close(&dir);
 	for (unsigned int i = 0; i < CGROUP_CONTROLLERS; i++)
@@ -238,35 +225,35 @@ static void look_at_cgroups(struct doctor *d, const struct utsname *u)
 	int r = cgroup_host_probe(&host);
 
 	if (r < 0 || host.mode == CGROUP_NONE) {
-		tell(d, "cgroups", "tree", LIMITED, "mount -t cgroup2 none /sys/fs/cgroup; or run with --cgroup-manager=disabled",
+		doctor_tell(d, "tree", DOCTOR_LIMITED, "mount -t cgroup2 none /sys/fs/cgroup; or run with --cgroup-manager=disabled",
 		     "no cgroup v2 file system is mounted");
 		err_clear();
 		return;
 	}
 	look_at_tree(d, &host);
 	if (kernel_is(u, 5, 2))
-		tell(d, "cgroups", "freezer", OK, NULL, "pause and resume work");
+		doctor_tell(d, "freezer", DOCTOR_OK, NULL, "pause and resume work");
 	else
-		tell(d, "cgroups", "freezer", LIMITED, "use Linux 5.2 or later", "not in this kernel: no pause and resume");
+		doctor_tell(d, "freezer", DOCTOR_LIMITED, "use Linux 5.2 or later", "not in this kernel: no pause and resume");
 	r = cgroup_devices_probe();
 	if (r == 0)
-		tell(d, "cgroups", "devices", OK, NULL, "device rules can be set (eBPF)");
+		doctor_tell(d, "devices", DOCTOR_OK, NULL, "device rules can be set (eBPF)");
 	else
-		tell(d, "cgroups", "devices", LIMITED, "a kernel with CONFIG_CGROUP_BPF, and CAP_SYS_ADMIN or CAP_BPF; or "
+		doctor_tell(d, "devices", DOCTOR_LIMITED, "a kernel with CONFIG_CGROUP_BPF, and CAP_SYS_ADMIN or CAP_BPF; or "
 		     "--cgroup-manager=disabled", "%s", err_text());
 	err_clear();
 	if (access("/proc/pressure/memory", R_OK) == 0)
-		tell(d, "cgroups", "pressure", OK, NULL, "stats and events show it");
+		doctor_tell(d, "pressure", DOCTOR_OK, NULL, "stats and events show it");
 	else
-		tell(d, "cgroups", "pressure", LIMITED, "boot with psi=1", "no pressure stall information");
+		doctor_tell(d, "pressure", DOCTOR_LIMITED, "boot with psi=1", "no pressure stall information");
 }
 
 static void look_at_systemd(struct doctor *d)
 {
 	if (access("/run/systemd/system", F_OK) == 0)
-		tell(d, "cgroups", "systemd", OK, NULL, "runs here: --systemd-cgroup works");
+		doctor_tell(d, "systemd", DOCTOR_OK, NULL, "runs here: --systemd-cgroup works");
 	else
-		tell(d, "cgroups", "systemd", LIMITED, NULL, "is not this host's init: cgroups by the file system only");
+		doctor_tell(d, "systemd", DOCTOR_LIMITED, NULL, "is not this host's init: cgroups by the file system only");
 }
 
 /* ---- confinement ---- */
@@ -274,9 +261,9 @@ static void look_at_systemd(struct doctor *d)
 static void look_at_lsm(struct doctor *d, const char *name, int enabled)
 {
 	if (enabled > 0)
-		tell(d, "confinement", name, OK, NULL, "enabled");
+		doctor_tell(d, name, DOCTOR_OK, NULL, "enabled");
 	else
-		tell(d, "confinement", name, LIMITED, NULL, "not enabled on this host: a config.json that asks for it is refused");
+		doctor_tell(d, name, DOCTOR_LIMITED, NULL, "not enabled on this host: a config.json that asks for it is refused");
 }
 
 static void look_at_confinement(struct doctor *d)
@@ -285,26 +272,11 @@ static void look_at_confinement(struct doctor *d)
 
 	read_line("/proc/sys/kernel/seccomp/actions_avail", actions, sizeof(actions));
 	if (actions[0] != '\0')
-		tell(d, "confinement", "seccomp", OK, NULL, "%s", actions);
+		doctor_tell(d, "seccomp", DOCTOR_OK, NULL, "%s", actions);
 	else
-		tell(d, "confinement", "seccomp", LIMITED, "use a kernel with CONFIG_SECCOMP_FILTER", "no system call filters");
+		doctor_tell(d, "seccomp", DOCTOR_LIMITED, "use a kernel with CONFIG_SECCOMP_FILTER", "no system call filters");
 	look_at_lsm(d, "apparmor", lsm_apparmor_enabled());
 	look_at_lsm(d, "selinux", lsm_selinux_enabled());
-}
-
-/* ---- microVMs ---- */
-
-static void look_at_kvm(struct doctor *d)
-{
-	const char *fix;
-
-	if (kvm_probe() == 0) {
-		tell(d, "microvm", "kvm", OK, NULL, "runs unmodified kernels; nacre has no microVMs yet");
-		return;
-	}
-	fix = err_hint_text();
-	tell(d, "microvm", "kvm", LIMITED, *fix != '\0' ? fix : NULL, "%s (nacre has no microVMs yet)", err_text());
-	err_clear();
 }
 
 static void look(struct doctor *d)
@@ -312,14 +284,19 @@ static void look(struct doctor *d)
 	struct utsname u;
 
 	uname(&u);
+	d->area = "host";
 	look_at_kernel(d, &u);
 	look_at_privileges(d);
 	look_at_calls(d);
+	d->area = "namespaces";
 	look_at_namespaces(d);
+	d->area = "cgroups";
 	look_at_cgroups(d, &u);
 	look_at_systemd(d);
+	d->area = "confinement";
 	look_at_confinement(d);
-	look_at_kvm(d);
+	d->area = "microvm";
+	doctor_look_at_microvms(d);
 }
 
 /* ---- command ---- */
@@ -347,12 +324,11 @@ static int look_as_json(struct doctor *d)
 
 static int cmd_doctor(const struct globals *g, int argc, char **argv)
 {
-	struct doctor d = { .colour = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL };
+	struct doctor d = { .colour = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL, .host_config = g->host_config };
 	struct flags f = { false };
 	char **operands;
 	int n, r = command_options(&command_doctor, &f, argc, argv, &operands, &n);
 
-	(void)g;
 	if (r != 0)
 		return r < 0 ? r : 0;
 	if (f.json)

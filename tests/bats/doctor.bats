@@ -61,3 +61,31 @@ level() { jq -r --arg a "$1" --arg n "$2" '.[] | select(.area == $a and .name ==
 	refused 1 "unknown option" doctor --nonsense
 	refused 1 "" doctor operand
 }
+
+@test "microVMs: the host's file, what is configured and not there" {
+	echo '{"isolation": "microvm", "vm": {"kernel": {"path": "/nowhere/kernel"}, "hypervisor": {"path": "/nowhere/qemu"}, "virtiofsd": "/nowhere/v"}}' \
+		>"$T/nacre.json"
+	nacre --host-config "$T/nacre.json" doctor --json >"$T/doctor.json"
+	equals ok "$(level microvm config)"
+	equals limited "$(level microvm qemu)"
+	equals limited "$(level microvm virtiofsd)"
+	equals limited "$(level microvm guest-kernel)"
+	equals limited "$(level microvm acceleration)"
+	jq -e 'map(.text) | any(contains("becomes a microVM")) and any(contains("/nowhere/kernel")) and any(contains("/nowhere/qemu"))
+		and any(contains("/nowhere/v"))' "$T/doctor.json"
+	echo '{"isolation": 1}' >"$T/nacre.json"
+	nacre --host-config "$T/nacre.json" doctor --json >"$T/doctor.json"
+	equals limited "$(level microvm config)"
+	jq -e 'map(.text) | any(contains("isolation: must be a string"))' "$T/doctor.json"
+}
+
+@test "microVMs: a kernel that is named is found, with its modules" {
+	mkdir -p "$T/pkg/boot" "$T/pkg/lib/modules/6.1.0-x"
+	touch "$T/pkg/lib/modules/6.1.0-x/modules.dep"
+	# As much of a bzImage as says its version.
+	{ head -c 514 /dev/zero; printf 'HdrS'; head -c 8 /dev/zero; printf '\0\1'; head -c 240 /dev/zero; printf '6.1.0-x (a@b) #1\0'; } >"$T/pkg/boot/vmlinuz"
+	jq -n --arg p "$T/pkg/boot/vmlinuz" '{vm: {kernel: {path: $p}}}' >"$T/nacre.json"
+	nacre --host-config "$T/nacre.json" doctor --json >"$T/doctor.json"
+	equals ok "$(level microvm guest-kernel)"
+	jq -r '.[] | select(.name == "guest-kernel") | .text' "$T/doctor.json" | grep -F "$T/pkg/boot/vmlinuz, modules in $T/pkg/boot/../lib/modules/6.1.0-x"
+}

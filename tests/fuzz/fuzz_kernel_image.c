@@ -4,8 +4,10 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
+#include "microvm/kernel_find.h"
 #include "microvm/kernel_image.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/str.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -36,11 +38,14 @@ static void check_segments(const struct kernel_image *k, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	_cleanup_close_ int fd = memfd_create("kernel", MFD_CLOEXEC);
+	_cleanup_free_ char *release = NULL;
 	struct kernel_image k;
 
 	if (fd < 0 || fd_write_all(fd, data, size) < 0)
 		return 0;
 	if (kernel_image_read(fd, &room, &k) == 0)
 		check_segments(&k, size);
+	if (kernel_release(fd, &release) == 0 && release != NULL && (*release == '\0' || *release == '.' || strchr(release, '/') != NULL))
+		__builtin_trap();
 	return 0;
 }

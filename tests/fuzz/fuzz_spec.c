@@ -8,7 +8,9 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "oci/host_config.h"
 #include "oci/spec.h"
+#include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -40,6 +42,19 @@ static void check_linux(const struct spec_linux *l)
 	}
 }
 
+static void check_vm(const struct spec_vm *v)
+{
+	check_strv(&v->hypervisor.parameters);
+	check_strv(&v->kernel.parameters);
+	if (!v->present)
+		return;
+	assert(v->kernel.path[0] == '/' && (v->kernel.initrd == NULL || v->kernel.initrd[0] == '/'));
+	assert(v->hypervisor.path == NULL || v->hypervisor.path[0] == '/');
+	assert((v->image.path == NULL) == (v->image.format == NULL));
+	for (size_t i = 0; i < v->kernel.parameters.n; i++)
+		assert(strpbrk(v->kernel.parameters.v[i], "\n\r\t") == NULL);
+}
+
 static void check_spec(const struct spec *s)
 {
 	assert(s->oci_version[0] == '1');
@@ -61,6 +76,22 @@ static void check_spec(const struct spec *s)
 	for (size_t i = 0; i < s->hooks.poststop.n; i++)
 		assert(s->hooks.poststop.v[i].path[0] == '/');
 	check_linux(&s->linux_);
+	check_vm(&s->vm);
+}
+
+/* The host's own file is trusted; what is wrong with it is to be told as well. */
+static void read_host_config(const char *text, size_t size)
+{
+	_cleanup_arena_ struct arena *a = arena_new((size_t)64 << 20);
+	struct host_config c;
+
+	err_clear();
+	if (a == NULL)
+		return;
+	if (host_config_parse(a, "nacre.json", text, size, &c) < 0)
+		assert(strncmp(err_text(), "nacre.json: ", strlen("nacre.json: ")) == 0 || strcmp(err_text(), "out of memory") == 0);
+	check_strv(&c.kernel.parameters);
+	check_strv(&c.hypervisor.parameters);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -76,5 +107,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(strchr(err_text(), '\n') == NULL);
 	}
 	spec_free(s);
+	read_host_config((const char *)data, size);
 	return 0;
 }

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* nacre doctor: what a microVM takes on this host: a kernel, a file server, and something that runs it. */
+#include "runtime/doctor.h"
+
+#include <stddef.h>
+#include <unistd.h>
+
+#include "microvm/kernel_find.h"
+#include "microvm/kvm.h"
+#include "oci/host_config.h"
+#include "runtime/backend.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/str.h"
+#include "runtime/isolation.h"
+#include "runtime/plan_vm.h"
+
+#define ARENA_MAX ((size_t)1 << 20)
+
+/* The recorded error as a line. */
+static void tell_error(struct doctor *d, const char *name)
+{
+	const char *fix = err_hint_text();
+
+	doctor_tell(d, name, DOCTOR_LIMITED, *fix != '\0' ? fix : NULL, "%s", err_text());
+	err_clear();
+}
+
+/* *ret as from an empty file when it cannot be used. */
+static void look_at_config(struct doctor *d, struct arena *a, struct host_config *ret)
+{
+	const char *path = d->host_config != NULL ? d->host_config : HOST_CONFIG_PATH;
+	bool there = access(path, F_OK) == 0;
+
+	if (host_config_load(a, d->host_config, ret) < 0) {
+		tell_error(d, "config");
+		host_config_init(ret);
+		return;
+	}
+	doctor_tell(d, "config", DOCTOR_OK, NULL, "%s%s: a bundle that says nothing becomes a %s", path, there ? "" : " is not there",
+		    ret->isolation != NULL && str_eq(ret->isolation, isolation_name(ISOLATION_MICROVM)) ? "microVM" : "container");
+}
+
+/* The program that is configured, or the first of the usual places where it is; NULL: none. */
+static const char *find_program(const char *configured, const char *const *usual, size_t n)
+{
+	if (configured != NULL)
+		return access(configured, X_OK) == 0 ? configured : NULL;
+	for (size_t i = 0; i < n; i++)
+		if (access(usual[i], X_OK) == 0)
+			return usual[i];
+	return NULL;
+}
+
+static bool look_at_qemu(struct doctor *d, const struct host_config *c)
+{
+	static const char *const usual[] = { "/usr/bin/qemu-system-x86_64", "/usr/local/bin/qemu-system-x86_64", "/usr/libexec/qemu-kvm" };
+	const char *path = find_program(c->hypervisor.path, usual, ARRAY_SIZE(usual));
+
+	if (path != NULL)
+		doctor_tell(d, "qemu", DOCTOR_OK, NULL, "%s", path);
+	else
+		doctor_tell(d, "qemu", DOCTOR_LIMITED, "install it (Debian: apt-get install qemu-system-x86)",
+			    "%s is not there: no microVMs without a KVM that works",
+			    c->hypervisor.path != NULL ? c->hypervisor.path : "qemu-system-x86_64");
+	return path != NULL;
+}
+
+static bool look_at_virtiofsd(struct doctor *d, const struct host_config *c)
+{
+	static const char *const usual[] = { "/usr/libexec/virtiofsd", "/usr/lib/virtiofsd", "/usr/lib/qemu/virtiofsd",
+					     "/usr/libexec/qemu/virtiofsd" };
+	const char *path = find_program(c->virtiofsd, usual, ARRAY_SIZE(usual));
+
+	if (path != NULL)
+		doctor_tell(d, "virtiofsd", DOCTOR_OK, NULL, "%s", path);
+	else
+		doctor_tell(d, "virtiofsd", DOCTOR_LIMITED,
+			    "install it (Debian: apt-get install virtiofsd; on Debian 12: qemu-system-common)",
+			    "%s is not there: a microVM has no root file system", c->virtiofsd != NULL ? c->virtiofsd : "virtiofsd");
+	return path != NULL;
+}
+
+static bool look_at_guest_kernel(struct doctor *d, const struct host_config *c)
+{
+	static const char *const installed[] = KERNEL_INSTALLED;
+	const struct kernel_search s = {
+		.path = c->kernel.path,
+		.installed = installed,
+		.n_installed = ARRAY_SIZE(installed),
+		.boot = KERNEL_BOOT,
+		.modules = KERNEL_MODULES,
+	};
+	_cleanup_kernel_found_ struct kernel_found k = KERNEL_FOUND_NULL;
+
+	if (kernel_find(&s, &k) < 0) {
+		tell_error(d, "guest-kernel");
+		return false;
+	}
+	doctor_tell(d, "guest-kernel", DOCTOR_OK, NULL, "%s%s%s", k.path, k.modules != NULL ? ", modules in " : ", no modules",
+		    k.modules != NULL ? k.modules : "");
+	return true;
+}
+
+static void look_at_kvm(struct doctor *d)
+{
+	if (kvm_probe() == 0)
+		doctor_tell(d, "kvm", DOCTOR_OK, NULL, "runs unmodified kernels");
+	else
+		tell_error(d, "kvm");
+}
+
+static void look_at_acceleration(struct doctor *d, struct arena *a, bool qemu, bool others)
+{
+	static const char *const names[] = {
+		[VM_MONITOR_KVM] = "hardware (nacre's own monitor), since KVM works",
+		[VM_MONITOR_QEMU_KVM] = "hardware (QEMU), since KVM works",
+		[VM_MONITOR_QEMU_TCG] = "software emulation (QEMU), ten times slower and more, since KVM cannot be used",
+	};
+	enum vm_monitor monitor = VM_MONITOR_QEMU_TCG;
+	struct vm_host host = { .cpus = 1 };
+	const char *why = NULL;
+
+	if (vm_host_probe(a, &host) < 0 || vm_monitor_choose(a, NULL, false, &host, &monitor, &why) < 0) {
+		tell_error(d, "acceleration");
+		return;
+	}
+	if (backend_find(isolation_name(ISOLATION_MICROVM)) == NULL)
+		doctor_tell(d, "acceleration", DOCTOR_LIMITED, NULL, "microVMs are not built into this nacre; it would be %s",
+			    names[monitor]);
+	else if (!others || (monitor != VM_MONITOR_KVM && !qemu))
+		doctor_tell(d, "acceleration", DOCTOR_LIMITED, "see the lines above", "no microVM can be run; it would be %s",
+			    names[monitor]);
+	else
+		doctor_tell(d, "acceleration", monitor == VM_MONITOR_KVM ? DOCTOR_OK : DOCTOR_LIMITED, NULL, "%s",
+			    names[monitor]);
+}
+
+void doctor_look_at_microvms(struct doctor *d)
+{
+	_cleanup_arena_ struct arena *a = arena_new(ARENA_MAX);
+	struct host_config c;
+	bool qemu, virtiofsd, kernel;
+
+	if (a == NULL)
+		return;
+	look_at_config(d, a, &c);
+	look_at_kvm(d);
+	qemu = look_at_qemu(d, &c);
+	virtiofsd = look_at_virtiofsd(d, &c);
+	kernel = look_at_guest_kernel(d, &c);
+	look_at_acceleration(d, a, qemu, virtiofsd && kernel);
+}
