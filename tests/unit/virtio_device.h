@@ -91,18 +91,18 @@ static inline uint64_t vm_offered(struct vm *vm)
 	return low | high << 32;
 }
 
-static inline void vm_start_queue(struct vm *vm, uint32_t i, bool event_idx)
+static inline void vm_start_queue(struct vm *vm, uint32_t i, uint16_t size, bool event_idx)
 {
 	uint64_t at = VM_QUEUE(i);
 
 	vm_write32(vm, VIRTIO_MMIO_QUEUE_SEL, i);
-	vm_write32(vm, VIRTIO_MMIO_QUEUE_NUM, VM_QUEUE_SIZE);
+	vm_write32(vm, VIRTIO_MMIO_QUEUE_NUM, size);
 	vm_write32(vm, VIRTIO_MMIO_QUEUE_DESC_LOW, (uint32_t)at);
 	vm_write32(vm, VIRTIO_MMIO_QUEUE_AVAIL_LOW, (uint32_t)at + 0x100);
 	vm_write32(vm, VIRTIO_MMIO_QUEUE_USED_LOW, (uint32_t)at + 0x200);
 	vm_write32(vm, VIRTIO_MMIO_QUEUE_READY, 1);
 	vm->queues[i] = (struct driver){
-		.size = VM_QUEUE_SIZE,
+		.size = size,
 		.event_idx = event_idx,
 		.desc = (struct vring_desc *)(void *)(vm->g.bytes + at),
 		.avail = (struct vring_avail *)(void *)(vm->g.bytes + at + 0x100),
@@ -111,8 +111,8 @@ static inline void vm_start_queue(struct vm *vm, uint32_t i, bool event_idx)
 	vm->next_desc[i] = 0;
 }
 
-/* A reset, then up to DRIVER_OK with these features and VERSION_1, and all queues. */
-static inline void vm_start(struct vm *vm, uint64_t features)
+/* A reset, then up to DRIVER_OK with these features and VERSION_1, and all queues, of size descriptors. */
+static inline void vm_start_sized(struct vm *vm, uint64_t features, uint16_t size)
 {
 	const uint32_t steps = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
 
@@ -126,8 +126,13 @@ static inline void vm_start(struct vm *vm, uint64_t features)
 	}
 	vm_write32(vm, VIRTIO_MMIO_STATUS, steps | VIRTIO_CONFIG_S_FEATURES_OK);
 	for (uint32_t i = 0; i < vm->m.n_queues && i < VM_QUEUES; i++)
-		vm_start_queue(vm, i, (features & EVENT_IDX) != 0);
+		vm_start_queue(vm, i, size, (features & EVENT_IDX) != 0);
 	vm_write32(vm, VIRTIO_MMIO_STATUS, steps | VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
+static inline void vm_start(struct vm *vm, uint64_t features)
+{
+	vm_start_sized(vm, features, VM_QUEUE_SIZE);
 }
 
 /* A chain of these pieces, published; the device is not notified. Its head. Descriptors are taken in turns. */
@@ -137,7 +142,7 @@ static inline uint16_t vm_add(struct vm *vm, unsigned int queue, const struct pi
 	uint16_t head = vm->next_desc[queue], i = head;
 
 	for (size_t k = 0; k < n; k++) {
-		uint16_t next = (uint16_t)((i + 1) % VM_QUEUE_SIZE);
+		uint16_t next = (uint16_t)((i + 1) % d->size);
 
 		driver_desc(d, i, (struct vring_desc){
 			.addr = pieces[k].addr,
