@@ -149,3 +149,25 @@ int guest_memory_write(const struct guest_memory *gm, uint64_t addr, const void 
 	guest_copy(to, data, len);
 	return 0;
 }
+
+int guest_memory_discard(const struct guest_memory *gm, void *p, uint64_t len)
+{
+	if (len == 0 || (len | (uintptr_t)p) % GUEST_PAGE_SIZE != 0)
+		return -EINVAL;
+	for (size_t i = 0; i < gm->n; i++) {
+		const struct guest_region *r = &gm->regions[i];
+		uint64_t offset = (uintptr_t)p - (uintptr_t)r->host;
+		int failed;
+
+		if ((uintptr_t)p < (uintptr_t)r->host || offset >= r->size || len > r->size - offset)
+			continue;
+		/* Memory of a file stays the file's when only a mapping lets go of it. */
+		if (r->fd >= 0)
+			failed = fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(r->offset + offset),
+					   (off_t)len);
+		else
+			failed = madvise(p, len, MADV_DONTNEED);
+		return failed < 0 ? -errno : 0;
+	}
+	return -EINVAL;
+}

@@ -71,6 +71,12 @@ int guest_memory_read(const struct guest_memory *gm, uint64_t addr, void *data, 
 int guest_memory_write(const struct guest_memory *gm, uint64_t addr, const void *data, size_t len);
 
 /*
+ * The guest does not need these bytes: whole pages at a pointer from the door are given back, and read as zeros when they
+ * are touched again. -EINVAL (not whole pages, or not from the door) or -errno. No text.
+ */
+int guest_memory_discard(const struct guest_memory *gm, void *p, uint64_t len);
+
+/*
  * A copy that the compiler may not undo: without the barrier it may drop the copy and look at the guest's bytes again
  * where their copy is used, after the check (XSA-155).
  */

@@ -98,6 +98,11 @@ uint64_t virtio_mmio_features(const struct virtio_mmio *m)
 	return m->driver_features;
 }
 
+bool virtio_mmio_running(const struct virtio_mmio *m)
+{
+	return m->active && in_status(m, VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
 struct virtqueue *virtio_mmio_queue(struct virtio_mmio *m, unsigned int index)
 {
 	if (!m->active || index >= m->n_queues || !m->queues[index].ready)
@@ -109,7 +114,7 @@ void virtio_mmio_notify(struct virtio_mmio *m, uint32_t index)
 {
 	struct virtqueue *q = virtio_mmio_queue(m, index);
 
-	if (q == NULL || !in_status(m, VIRTIO_CONFIG_S_DRIVER_OK))
+	if (q == NULL || !virtio_mmio_running(m))
 		return;
 	m->unfinished &= ~(UINT32_C(1) << index);
 	virtqueue_begin_turn(q);

@@ -113,6 +113,9 @@ void virtio_mmio_continue(struct virtio_mmio *m);
 /* What was negotiated. */
 uint64_t virtio_mmio_features(const struct virtio_mmio *m);
 
+/* The driver is there, and the device does not need a reset: what else can call a device has to ask (a descriptor's event). */
+bool virtio_mmio_running(const struct virtio_mmio *m);
+
 /* The queue, or NULL when it is not ready, or the driver not there. */
 struct virtqueue *virtio_mmio_queue(struct virtio_mmio *m, unsigned int index);
 

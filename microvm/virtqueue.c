@@ -87,6 +87,11 @@ void virtqueue_begin_turn(struct virtqueue *q)
 	q->turn_over = false;
 }
 
+void virtqueue_end_turn(struct virtqueue *q)
+{
+	q->budget = 0;
+}
+
 /* ---- the rings ---- */
 
 /* 2.7.7, 2.7.10: the two event indices are behind the entries of the other one's ring. */
@@ -317,4 +322,21 @@ size_t virtqueue_chain_write(const struct virtqueue_chain *chain, uint64_t offse
 		done += part.iov_len;
 	}
 	return done;
+}
+
+size_t virtqueue_chain_iov(const struct virtqueue_chain *chain, bool writable, uint64_t offset, size_t len,
+			   struct iovec *ret_iov)
+{
+	const struct iovec *iov = chain->iov + (writable ? chain->n_readable : 0);
+	size_t n = writable ? chain->n_writable : chain->n_readable, done = 0, used = 0;
+
+	for (size_t i = 0; i < n && done < len; i++) {
+		struct iovec part = clip(&iov[i], &offset, len - done);
+
+		if (part.iov_len == 0)
+			continue;
+		ret_iov[used++] = part;
+		done += part.iov_len;
+	}
+	return used;
 }

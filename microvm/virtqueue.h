@@ -93,6 +93,9 @@ int virtqueue_set_ready(struct virtqueue *q, bool event_idx);
  */
 void virtqueue_begin_turn(struct virtqueue *q);
 
+/* It has done enough work for this turn: the next pop says so, unless nothing is left. */
+void virtqueue_end_turn(struct virtqueue *q);
+
 /*
  * The next available chain.
  * 1: *chain is filled (otherwise its contents are undefined), and in flight until it is pushed;
@@ -118,3 +121,10 @@ bool virtqueue_needs_interrupt(struct virtqueue *q);
  */
 size_t virtqueue_chain_read(const struct virtqueue_chain *chain, uint64_t offset, void *data, size_t len);
 size_t virtqueue_chain_write(const struct virtqueue_chain *chain, uint64_t offset, const void *data, size_t len);
+
+/*
+ * The same for calls that take pieces: those of up to len bytes at offset of one part. How many there are; ret_iov has
+ * room for VIRTQUEUE_SIZE_MAX.
+ */
+size_t virtqueue_chain_iov(const struct virtqueue_chain *chain, bool writable, uint64_t offset, size_t len,
+			   struct iovec *ret_iov);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "runtime/base/err.h"
@@ -194,6 +195,33 @@ TEST(one_region)
 	CHECK(guest_memory_at(&gm, 0, 1) == NULL);
 }
 
+/* Pages are given back to the system, not only unmapped here; what is no page of guest memory is refused. */
+TEST(discard)
+{
+	static const struct {
+		uint64_t offset, len;
+	} refused[] = {
+		{ 0x1000, 0 }, { 0x1000, 0xFFF }, { 0x1001, 0x1000 }, { 0x3FF000, 0x2000 }, { 0x400000, 0x1000 },
+		{ -UINT64_C(0x1000), 0x2000 }, { 0, UINT64_MAX - 0xFFF },
+	};
+	struct guest_memory gm;
+	struct stat st;
+	uint8_t *p;
+
+	if (!CHECK_INT(guest_memory_init(&gm, 0x400000), 0))
+		return;
+	p = guest_memory_at(&gm, 0, 0x400000);
+	memset(p, 0xFF, 0x400000);
+	CHECK(fstat(gm.fd, &st) == 0 && st.st_blocks == 0x400000 / 512);
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
+		CHECK_INT(guest_memory_discard(&gm, p + refused[i].offset, refused[i].len), -EINVAL);
+	CHECK(fstat(gm.fd, &st) == 0 && st.st_blocks == 0x400000 / 512);
+	CHECK_INT(guest_memory_discard(&gm, p + 0x101000, 0x100000), 0);
+	CHECK(fstat(gm.fd, &st) == 0 && st.st_blocks == 0x300000 / 512 && st.st_size == 0x400000);
+	CHECK(p[0x100FFF] == 0xFF && p[0x101000] == 0 && p[0x200FFF] == 0 && p[0x201000] == 0xFF);
+	guest_memory_deinit(&gm);
+}
+
 TEST(sizes_refused)
 {
 	static const uint64_t sizes[] = { 0, 1, 4095, 4097, GUEST_MEMORY_MAX + 4096, UINT64_MAX, UINT64_MAX - 4095 };
@@ -206,5 +234,5 @@ TEST(sizes_refused)
 	}
 }
 
-TEST_MAIN(CASE(door), CASE(door_edges), CASE(regions_refused), CASE(copies_and_values), CASE(around_the_hole), CASE(one_region),
+TEST_MAIN(CASE(door), CASE(door_edges), CASE(regions_refused), CASE(copies_and_values), CASE(around_the_hole), CASE(one_region), CASE(discard),
 	  CASE(sizes_refused))

@@ -436,6 +436,68 @@ TEST(plain_flags)
 }
 
 /* used_event against the pushes since the last question, around the wrap, too. */
+/* A device that has done enough: the next pop is the next turn's. With nothing left there is none. */
+TEST(turn_ended_early)
+{
+	struct virtqueue_chain *c = chain_new();
+	struct setup s;
+
+	if (!CHECK(c != NULL && setup(&s, SIZE, true)))
+		return;
+	for (uint16_t i = 0; i < 2; i++) {
+		driver_desc(&s.d, i, (struct vring_desc){ DATA_ADDR, 1, 0, 0 });
+		driver_add(&s.d, i);
+	}
+	(void)driver_publish(&s.d);
+	for (unsigned int i = 0; i < 2; i++) {
+		virtqueue_begin_turn(&s.q);
+		CHECK_INT(virtqueue_pop(&s.q, c), 1);
+		virtqueue_end_turn(&s.q);
+		CHECK_INT(virtqueue_pop(&s.q, c), i == 0 ? -EAGAIN : 0);
+		CHECK(s.q.turn_over == (i == 0));
+	}
+	guest_drop(&s.g);
+	free(c);
+}
+
+/* Pieces of one part, cut at both ends. */
+TEST(chain_pieces)
+{
+	static const struct {
+		bool writable;
+		uint64_t offset;
+		size_t len, n, first, last;
+	} cases[] = {
+		{ false, 0, 100, 2, 10, 20 }, { false, 0, 10, 1, 10, 10 }, { false, 0, 11, 2, 10, 1 },
+		{ false, 10, 100, 1, 20, 20 }, { false, 3, 8, 2, 7, 1 }, { false, 29, 100, 1, 1, 1 },
+		{ false, 30, 100, 0, 0, 0 }, { false, UINT64_MAX, SIZE_MAX, 0, 0, 0 }, { false, 5, 0, 0, 0, 0 },
+		{ true, 0, SIZE_MAX, 1, 40, 40 }, { true, 39, 5, 1, 1, 1 }, { true, 40, 5, 0, 0, 0 },
+	};
+	struct virtqueue_chain *c = chain_new();
+	struct iovec iov[3];
+	uint8_t bytes[70];
+
+	if (!CHECK(c != NULL))
+		return;
+	c->n_readable = 2;
+	c->n_writable = 1;
+	c->iov[0] = (struct iovec){ bytes, 10 };
+	c->iov[1] = (struct iovec){ bytes + 10, 20 };
+	c->iov[2] = (struct iovec){ bytes + 30, 40 };
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		size_t n = virtqueue_chain_iov(c, cases[i].writable, cases[i].offset, cases[i].len, iov);
+
+		if (!CHECK_INT(n, cases[i].n))
+			printf("#   case %zu\n", i);
+		if (n == 0 || n != cases[i].n)
+			continue;
+		CHECK_INT(iov[0].iov_len, cases[i].first);
+		CHECK_INT(iov[n - 1].iov_len, cases[i].last);
+		CHECK(iov[0].iov_base == bytes + (cases[i].writable ? 30 : 0) + cases[i].offset);
+	}
+	free(c);
+}
+
 TEST(used_event)
 {
 	static const struct {
@@ -595,4 +657,5 @@ TEST(read_once)
 
 TEST_MAIN(CASE(config_checked), CASE(offers_checked), CASE(config_latched), CASE(one_chain), CASE(hostile_chains),
 	  CASE(largest_queue), CASE(chain_bytes), CASE(hostile_index), CASE(head_twice), CASE(work_is_bounded),
-	  CASE(plain_flags), CASE(used_event), CASE(event_idx_together), CASE(no_kick_while_busy), CASE(read_once))
+	  CASE(plain_flags), CASE(turn_ended_early), CASE(chain_pieces), CASE(used_event), CASE(event_idx_together),
+	  CASE(no_kick_while_busy), CASE(read_once))
