@@ -46,7 +46,7 @@ static const int loop[] = {
 	COMMON,
 	DEVICES,
 	SYS_poll, SYS_epoll_wait,
-	SYS_clone, SYS_clone3, SYS_set_robust_list, SYS_rseq, SYS_sched_getaffinity,
+	SYS_clone, SYS_clone3, SYS_rt_sigaction, SYS_set_robust_list, SYS_rseq, SYS_sched_getaffinity,
 	SYS_gettid, SYS_getpid, SYS_tgkill,
 	/* Of the processors' threads, which begin with the loop's filter: theirs is installed by vcpu_ready(). */
 	SYS_ioctl, SYS_prctl, SYS_seccomp,
