@@ -278,6 +278,11 @@ static uint32_t features_half(uint64_t features, uint32_t sel)
 	return sel < 2 ? (uint32_t)(features >> (sel * 32)) : 0;
 }
 
+static uint32_t interrupt_status(const struct virtio_mmio *m)
+{
+	return m->interrupt_status | (m->ops->queues_elsewhere && m->active ? VIRTIO_MMIO_INT_VRING : 0);
+}
+
 static uint32_t read_register(struct virtio_mmio *m, uint32_t reg)
 {
 	const struct virtqueue *q = selected(m);
@@ -298,7 +303,7 @@ static uint32_t read_register(struct virtio_mmio *m, uint32_t reg)
 	case VIRTIO_MMIO_QUEUE_READY:
 		return q != NULL && q->ready ? 1 : 0;
 	case VIRTIO_MMIO_INTERRUPT_STATUS:
-		return m->interrupt_status;
+		return interrupt_status(m);
 	case VIRTIO_MMIO_STATUS:
 		return m->status;
 	case VIRTIO_MMIO_SHM_LEN_LOW:

@@ -38,6 +38,12 @@ struct virtio_device_ops {
 	uint32_t id;			/* the device type (virtio 1.2, 5); not 0 */
 
 	/*
+	 * Another process works on the queues and raises the interrupt by itself: while the device is active, there may be
+	 * a used buffer whenever the driver asks, and so InterruptStatus says.
+	 */
+	bool queues_elsewhere;
+
+	/*
 	 * What is offered: the type's own bits, and VIRTIO_F_EVENT_IDX if whoever works on the queues can do it. Of the
 	 * other bits for queues and transports (24 to 49) none gets through; VIRTIO_F_VERSION_1 is added.
 	 */
