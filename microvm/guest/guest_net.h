@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The network of a container, set up in the guest's kernel as it was on the host. */
+#pragma once
+
+struct net_config;
+
+/*
+ * In the current network namespace, whose network cards have the MAC addresses of c's
+ * interfaces and are down: gives them their names, MTU, IPv6 settings, addresses, routes and
+ * permanent neighbours, and sets them up, lo, too. Needs /proc/sys where IPv6 is on.
+ * -ENODEV: a card is missing. With a text; what was done before an error stays.
+ */
+int guest_net_apply(const struct net_config *c);

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An interface of a network namespace, given to a microVM: a tap beside it, and a redirect
+ * from the ingress of each to the egress of the other. Frames are taken before the host's
+ * stack sees them, so only the guest answers.
+ *
+ * The interface keeps its addresses: nothing can reach the host's stack through them any more,
+ * an ipvlan finds its frames by them, engines show them, and a later run in the same namespace
+ * reads them again. What a process of the namespace itself sends still leaves by the interface;
+ * the answers go to the guest.
+ *
+ * The tap is not persistent: it is gone, with its redirect, as soon as the last copy of its
+ * descriptor is closed. The interface's own redirect then leads nowhere; it goes with the
+ * namespace, by net_tap_clean(), or the next net_tap_attach() replaces it.
+ *
+ * All functions act in the current network namespace.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "namespaces/net_config.h"
+
+/* The size of the header before each frame: struct virtio_net_hdr_v1, little-endian, num_buffers included. */
+#define NET_TAP_HEADER_SIZE 12
+
+/*
+ * Makes the tap of interface number n of the namespace ("tapN_nacre", the interface's MTU, up, no offloads:
+ * the kernel finishes checksums and segments before a frame is read, unless TUNSETOFFLOAD says otherwise) and
+ * both redirects. *ret_fd: the tap, non-blocking, close-on-exec; a frame a read, after NET_TAP_HEADER_SIZE bytes.
+ *
+ * -EBUSY: another microVM has this namespace's taps, or the interface has an ingress qdisc that is not nacre's;
+ * -ENOTSUP, -ENOENT with a hint: the kernel lacks tun or the traffic control that this needs. Nothing is left behind.
+ */
+int net_tap_attach(const struct net_interface *i, unsigned int n, int *ret_fd);
+
+/*
+ * Removes every redirect that nacre has made and whose tap is gone, so that the namespace's own stack can be
+ * reached again. Those of a microVM that runs stay. The count of removed ones is not told; none is no error.
+ */
+int net_tap_clean(void);
+
+/* Is this the name of such a tap? */
+bool net_tap_is_ours(const char *name);
