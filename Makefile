@@ -137,11 +137,12 @@ demo:  ## build and run a container, showing what it sees
 
 install: all  ## install to $(DESTDIR)$(PREFIX)
 	install -D -m 0755 $(O)/nacre $(DESTDIR)$(BINDIR)/nacre
+	ln -sf nacre $(DESTDIR)$(BINDIR)/nacre-vm
 	install -D -m 0644 runtime/man/nacre.8 $(DESTDIR)$(MANDIR)/man8/nacre.8
 	install -D -m 0644 contrib/completion/nacre.bash $(DESTDIR)$(COMPLETIONDIR)/nacre
 
 uninstall:  ## remove what install put there
-	rm -f $(DESTDIR)$(BINDIR)/nacre $(DESTDIR)$(MANDIR)/man8/nacre.8 $(DESTDIR)$(COMPLETIONDIR)/nacre
+	rm -f $(DESTDIR)$(BINDIR)/nacre $(DESTDIR)$(BINDIR)/nacre-vm $(DESTDIR)$(MANDIR)/man8/nacre.8 $(DESTDIR)$(COMPLETIONDIR)/nacre
 
 clean:  ## remove the build directory
 	rm -rf $(O)

@@ -254,6 +254,35 @@ struct spec_linux {
 	const char *personality_domain;	/* NULL, "LINUX" or "LINUX32" */
 };
 
+struct spec_vm_hypervisor {
+	const char *path;	/* absolute; NULL: none given */
+	struct strv parameters;
+};
+
+struct spec_vm_kernel {
+	const char *path;	/* absolute */
+	struct strv parameters;
+	const char *initrd;	/* absolute; NULL if absent */
+};
+
+struct spec_vm_image {
+	const char *path;	/* absolute; NULL: no image */
+	const char *format;	/* raw qcow2 vdi vmdk vhd */
+};
+
+struct spec_vm_hw_config {
+	uint32_t vcpus;		/* 0: absent */
+	uint64_t memory;	/* bytes; 0: absent */
+};
+
+struct spec_vm {
+	bool present;
+	struct spec_vm_hypervisor hypervisor;
+	struct spec_vm_kernel kernel;
+	struct spec_vm_image image;
+	struct spec_vm_hw_config hw_config;
+};
+
 struct spec {
 	struct arena *arena;
 	const char *oci_version;
@@ -266,6 +295,7 @@ struct spec {
 	struct spec_hooks hooks;
 	const struct spec_kv *annotations;
 	size_t n_annotations;
+	struct spec_vm vm;
 	struct spec_linux linux_;	/* "linux" is a predefined macro in gnu11 */
 };
 

@@ -99,7 +99,7 @@ static const struct field spec_fields[] = {
 	{ F_EMBEDDED(struct spec, "hooks", struct spec_hooks, hooks, &hooks) },
 	{ F_MAP(struct spec, "annotations", annotations, n_annotations) },
 	{ F_EMBEDDED(struct spec, "linux", struct spec_linux, linux_, &spec_shape_linux) },
-	{ F_UNSUPPORTED("vm") },
+	{ F_EMBEDDED(struct spec, "vm", struct spec_vm, vm, &spec_shape_vm), F_IF_SAID },
 };
 
 static const struct shape document = SHAPE(struct spec, spec_fields, NULL);

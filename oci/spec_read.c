@@ -74,7 +74,8 @@ static int read_member(const struct spec_reader *r, const struct json *m, const 
 			*(bool *)at(object, f->aux) = true;
 		return 0;
 	}
-	return 0; /* unknown: the specification has it ignored */
+	/* unknown: the specification has it ignored */
+	return r->strict ? spec_bad(r, m, "is not known here") : 0;
 }
 
 int spec_read_object(const struct spec_reader *r, const struct json *j, const struct shape *s, void *object)
@@ -97,6 +98,8 @@ int spec_read_object(const struct spec_reader *r, const struct json *j, const st
 
 int read_embedded(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)
 {
+	if (f->if_said && j->type == JSON_OBJECT && !spec_says_something(j))
+		return 0;
 	return spec_read_object(r, j, f->shape, at(object, f->at));
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * JSON value -> C field, by table. Private to oci/spec_*.c.
+ * JSON value -> C field, by table. Private to oci/.
  *
  * A shape says how one JSON object becomes one C struct: a row per property,
  * with the reader of its type, the place of its value, and the rules that need
@@ -28,6 +28,7 @@ struct field;
 struct spec_reader {
 	const char *name;	/* of the file */
 	struct arena *arena;
+	bool strict;		/* an unknown property is an error, not ignored */
 };
 
 /* A closed vocabulary; what: the noun of the error text, as in `"x" is not a known rlimit`. */
@@ -60,6 +61,7 @@ struct field {
 	size_t aux;		/* offset of what goes with it: the count of a list, the "has" of an optional value */
 	bool has_aux;		/* aux is such a "has", set when the property is there */
 	bool is_strv;		/* an absent one becomes the empty list */
+	bool if_said;		/* an object that says nothing counts as absent */
 	bool required;
 	int64_t min;		/* for numbers */
 	uint64_t max;
@@ -139,3 +141,5 @@ bool spec_says_something(const struct json *j);
 /* Goes with one of the above: the bool that says whether the property was there. */
 #define F_HAS(T, m) .aux = FIELD_AT(T, m, bool), .has_aux = true
 #define F_REQUIRED .required = true
+/* With F_EMBEDDED. Go's engines write an object also where none was asked for. */
+#define F_IF_SAID .if_said = true

@@ -18,6 +18,7 @@
 
 /* One container in the hands of one command. */
 struct instance {
+	const struct backend_ops *ops;	/* how it is isolated; NULL: no record says so (yet), nothing of a back end's is there */
 	struct container *c;
 	const struct plan *plan;	/* during create and run only */
 	int sync;			/* to the waiting init, while this process is its creator */
@@ -31,7 +32,7 @@ struct instance {
 	bool hooks_began;		/* create-phase hooks ran: a failure has to run poststop */
 };
 
-#define INSTANCE_NULL { .sync = FD_NONE, .pidfd = FD_NONE, .waiting = FD_NONE, .cgroup = FD_NONE }
+#define INSTANCE_NULL { .ops = NULL, .sync = FD_NONE, .pidfd = FD_NONE, .waiting = FD_NONE, .cgroup = FD_NONE }
 
 struct launch {
 	int console;			/* unix socket that gets the terminal's master, FD_NONE */
@@ -100,6 +101,10 @@ struct backend_ops {
 
 /* By the name in the state's "isolation". NULL: no such. */
 const struct backend_ops *backend_find(const char *name);
+/* The one that carries p out. -ENOTSUP: not built into this nacre. */
+int backend_of_plan(const struct plan *p, const struct backend_ops **ret);
+/* Sets ops by the record of i->c, as it was read last. -EBADMSG: it names an isolation that is not known here. */
+int instance_find_backend(struct instance *i);
 extern const struct backend_ops backend_container;
 
 void instance_deinit(struct instance *i);

@@ -377,27 +377,3 @@ const struct backend_ops backend_container = {
 	.watch_oom = container_watch_oom,
 	.destroy = container_destroy,
 };
-
-const struct backend_ops *backend_find(const char *name)
-{
-	static const struct backend_ops *const all[] = { &backend_container };
-
-	for (size_t k = 0; k < ARRAY_SIZE(all); k++)
-		if (str_eq(all[k]->name, name))
-			return all[k];
-	return NULL;
-}
-
-void instance_deinit(struct instance *i)
-{
-	fd_close(&i->sync);
-	fd_close(&i->pidfd);
-	fd_close(&i->waiting);
-	fd_close(&i->cgroup);
-}
-
-void backend_watch_deinit(struct backend_watch *w)
-{
-	fd_close(&w->end.fd);
-	fd_close(&w->oom.fd);
-}

@@ -34,27 +34,27 @@ static const struct option_row run_rows[] = {
 
 static int cmd_create(const struct globals *g, int argc, char **argv)
 {
-	struct run_options o = { .create = { .root = g->root } };
+	struct run_options o = { .detach = false };
 	char **operands;
 	int n, r = command_options(&command_create, &o, argc, argv, &operands, &n);
 
 	if (r != 0)
 		return r < 0 ? r : 0;
 	o.create.id = operands[0];
-	r = globals_cgroup_manager(g, &o.create.cgroup_manager);
+	r = globals_create_options(g, &o.create);
 	return r < 0 ? r : lifecycle_create(&o.create);
 }
 
 static int cmd_run(const struct globals *g, int argc, char **argv)
 {
-	struct run_options o = { .create = { .root = g->root } };
+	struct run_options o = { .detach = false };
 	char **operands;
 	int n, status = 0, r = command_options(&command_run, &o, argc, argv, &operands, &n);
 
 	if (r != 0)
 		return r < 0 ? r : 0;
 	o.create.id = operands[0];
-	r = globals_cgroup_manager(g, &o.create.cgroup_manager);
+	r = globals_create_options(g, &o.create);
 	if (r == 0)
 		r = lifecycle_run(&o, &status);
 	return r < 0 ? r : status;

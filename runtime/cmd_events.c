@@ -50,7 +50,7 @@ static int print_stats(struct instance *i)
 {
 	_cleanup_json_writer_ struct json_writer *w = json_writer_new(false);
 	_cleanup_cgroup_stats_ struct cgroup_stats stats = { .n_rdma = 0 };
-	int r = backend_container.stats(i, &stats);
+	int r = i->ops->stats(i, &stats);
 
 	if (r < 0)
 		return r;
@@ -65,7 +65,7 @@ static int print_stats(struct instance *i)
 static int read_ooms(struct stream *s, uint64_t *ret)
 {
 	struct cgroup_oom oom = { .ooms = 0 };
-	int r = s->watch->oom.fd < 0 ? 0 : backend_container.watch_oom(s->watch, &oom);
+	int r = s->watch->oom.fd < 0 ? 0 : s->i->ops->watch_oom(s->watch, &oom);
 
 	*ret = oom.ooms > oom.kills ? oom.ooms : oom.kills;
 	if (r == -ENOENT) {
@@ -117,7 +117,7 @@ static int stream(struct instance *i, uint64_t interval_ns)
 	_cleanup_backend_watch_ struct backend_watch watch = BACKEND_WATCH_NULL;
 	_cleanup_close_ int timer = FD_NONE;
 	struct stream s = { .i = i, .watch = &watch };
-	int r = backend_container.watch(i, &watch);
+	int r = i->ops->watch(i, &watch);
 
 	if (r == 0)
 		r = clock_timer(interval_ns, &timer);

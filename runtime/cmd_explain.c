@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "runtime/base/err.h"
+#include "runtime/base/log.h"
 #include "runtime/base/str.h"
 #include "runtime/lifecycle.h"
 
@@ -22,8 +24,9 @@ static const struct option_row rows[] = {
 static int cmd_explain(const struct globals *g, int argc, char **argv)
 {
 	struct flags f = { false, "explain", NULL };
-	struct create_options o = { .root = g->root };
+	struct create_options o = { .root = NULL };
 	_cleanup_plan_ struct plan *plan = NULL;
+	const struct backend_ops *ops = NULL;
 	_cleanup_free_ char *text = NULL;
 	char **operands;
 	size_t len;
@@ -36,11 +39,18 @@ static int cmd_explain(const struct globals *g, int argc, char **argv)
 	o.config = f.config;
 	r = container_check_id(o.id);
 	if (r == 0)
-		r = globals_cgroup_manager(g, &o.cgroup_manager);
+		r = globals_create_options(g, &o);
 	if (r == 0)
 		r = lifecycle_plan(&o, &plan, &text, &len);
-	if (r == 0)
-		r = backend_container.check(plan);
+	if (r < 0)
+		return r;
+	/* What is planned is worth seeing also where nothing can carry it out. */
+	if (backend_of_plan(plan, &ops) < 0) {
+		log_warning("%s", err_text());
+		err_clear();
+	} else {
+		r = ops->check(plan);
+	}
 	if (r < 0)
 		return r;
 	return f.json ? plan_print_json(plan) : plan_print_text(plan);

@@ -2,14 +2,15 @@
 /* nacre features (runtime-spec features.md): what this build can do, whatever the host. */
 #include "runtime/command.h"
 
-
 #include "namespaces/caps.h"
 #include "namespaces/mount_options.h"
 #include "namespaces/ns.h"
 #include "oci/json.h"
 #include "oci/spec.h"
 #include "runtime/base/str.h"
+#include "runtime/isolation.h"
 #include "runtime/plan.h"
+#include "runtime/plan_vm.h"
 #include "seccomp/seccomp.h"
 
 static void write_hooks(struct json_writer *w)
@@ -97,7 +98,7 @@ static void write_linux(struct json_writer *w)
 
 static int cmd_features(const struct globals *g, int argc, char **argv)
 {
-	static const char *const unsafe[] = { "org.systemd.property." };
+	static const char *const unsafe[] = { "org.systemd.property.", ANNOTATION_ISOLATION, ANNOTATION_VM };
 	_cleanup_json_writer_ struct json_writer *w = NULL;
 	char **operands;
 	int n, r = command_options(&command_features, NULL, argc, argv, &operands, &n);
@@ -117,7 +118,10 @@ static int cmd_features(const struct globals *g, int argc, char **argv)
 	json_kv_string(w, "run.nacre.version", NACRE_VERSION);
 	json_kv_string(w, "run.nacre.commit", NACRE_COMMIT);
 	json_object_close(w);
-	/* With the systemd manager they set any property of the container's unit. The dot makes it a prefix. */
+	/*
+	 * With the systemd manager the first ones set any property of the container's unit. The others choose a weaker
+	 * isolation, or a file of the host that is written to. A dot at the end makes it a prefix.
+	 */
 	json_kv_strings(w, "potentiallyUnsafeConfigAnnotations", unsafe, ARRAY_SIZE(unsafe));
 	json_object_close(w);
 	return json_writer_print(w);

@@ -138,7 +138,7 @@ static int get_pids(const char *root, const char *id, pid_t **ret_pids, size_t *
 	if (status == STATUS_STOPPED || status == STATUS_CREATING)
 		return ERR_PLAIN(-ESRCH, "cannot list the processes of container \"%s\": container not running (%s)", id,
 				 status_name(status));
-	return backend_container.pids(&i, ret_pids, ret_n);
+	return i.ops->pids(&i, ret_pids, ret_n);
 }
 
 static int cmd_ps(const struct globals *g, int argc, char **argv)

@@ -112,7 +112,7 @@ static int open_watched(const char *root, const char *id, struct watched *w)
 	if (status == STATUS_STOPPED || status == STATUS_CREATING)
 		return ERR_PLAIN(-ESRCH, "cannot read the statistics of container \"%s\": container not running (%s)", id,
 				 status_name(status));
-	return backend_container.watch(&w->i, &w->watch);
+	return w->i.ops->watch(&w->i, &w->watch);
 }
 
 static int add(struct view *v, const char *id)
@@ -177,7 +177,7 @@ static void drop_ended(struct view *v)
 static int look_at(struct watched *w)
 {
 	_cleanup_cgroup_stats_ struct cgroup_stats s = { .n_rdma = 0 };
-	int r = backend_container.stats(&w->i, &s);
+	int r = w->i.ops->stats(&w->i, &s);
 
 	/* Without a cgroup nothing is known, which the row says; without one any more it has ended. */
 	if (r == -ENOTSUP || r == -ENOENT) {

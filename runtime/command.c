@@ -9,6 +9,7 @@
 #include "runtime/base/duration.h"
 #include "runtime/base/err.h"
 #include "runtime/base/str.h"
+#include "runtime/lifecycle.h"
 
 /* Shorter ones are a typing error, or a busy loop. */
 #define INTERVAL_MIN_NS 1000000U
@@ -61,7 +62,8 @@ int command_interval(const char *text, uint64_t *ret_ns)
 	return 0;
 }
 
-int globals_cgroup_manager(const struct globals *g, enum cgroup_manager *ret)
+/* --cgroup-manager and --systemd-cgroup. */
+static int cgroup_manager(const struct globals *g, enum cgroup_manager *ret)
 {
 	static const char *const names[] = { "cgroupfs", "systemd", "disabled" };
 
@@ -75,4 +77,14 @@ int globals_cgroup_manager(const struct globals *g, enum cgroup_manager *ret)
 		}
 	}
 	return ERR_PLAIN(-EINVAL, "option --cgroup-manager: \"%s\" is none of cgroupfs, systemd, disabled", g->cgroup_manager);
+}
+
+int globals_create_options(const struct globals *g, struct create_options *o)
+{
+	o->root = g->root;
+	o->isolation = g->isolation;
+	o->program = g->program;
+	o->host_config = g->host_config;
+	o->debug = g->debug;
+	return cgroup_manager(g, &o->cgroup_manager);
 }

@@ -15,7 +15,8 @@ struct json_writer;
 struct globals {
 	const char *root;		/* never NULL once main.c has resolved it */
 	const char *log, *log_format, *log_level;
-	const char *cgroup_manager, *rootless;
+	const char *cgroup_manager, *rootless, *isolation, *host_config;
+	const char *program;		/* the name we were started under */
 	bool debug, systemd_cgroup;
 };
 
@@ -49,8 +50,10 @@ void command_print_help(const struct command *c);
 /* The value of --interval (parse_duration); at least a millisecond. -EINVAL with text. */
 int command_interval(const char *text, uint64_t *ret_ns);
 
-/* --cgroup-manager and --systemd-cgroup. */
-int globals_cgroup_manager(const struct globals *g, enum cgroup_manager *ret);
+struct create_options;
+
+/* The global options that concern a new container, into *o; -EINVAL with text. */
+int globals_create_options(const struct globals *g, struct create_options *o);
 
 extern const struct command command_create, command_delete, command_doctor, command_events, command_exec, command_explain,
 	command_features, command_kill, command_list, command_pause, command_ps, command_resume, command_run, command_spec,

@@ -206,7 +206,7 @@ static int wait_loop(struct foreground *f, int pidfd, struct relay *in, struct r
 				continue;
 			return ERR(-errno, "cannot wait for the container");
 		}
-		if (p[4].revents != 0 && backend_container.watch_oom(&f->watch, &f->oom_seen) < 0)
+		if (p[4].revents != 0 && f->ops->watch_oom(&f->watch, &f->oom_seen) < 0)
 			fd_close(&f->watch.oom.fd);
 		if (p[1].revents != 0)
 			forward_signals(f, pidfd);

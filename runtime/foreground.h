@@ -18,14 +18,15 @@ struct foreground {
 	bool raw;		/* our own terminal is in raw mode; saved holds what it was */
 	struct termios saved;
 	/*
-	 * watch.oom may be set by the caller; what it told last is in oom_seen. For a cgroup that is taken away, and its
-	 * counts with it, as soon as the last process has ended.
+	 * watch.oom may be set by the caller, and ops then, too; what it told last is in oom_seen. For a cgroup that is
+	 * taken away, and its counts with it, as soon as the last process has ended.
 	 */
+	const struct backend_ops *ops;
 	struct backend_watch watch;
 	struct cgroup_oom oom_seen;
 };
 
-#define FOREGROUND_NULL { .signals = -1, .console_parent = -1, .console_child = -1, .ptm = -1, .raw = false, .watch = BACKEND_WATCH_NULL }
+#define FOREGROUND_NULL { .signals = -1, .console_parent = -1, .console_child = -1, .ptm = -1, .raw = false, .ops = NULL, .watch = BACKEND_WATCH_NULL }
 
 /* Before the process is made, so that no signal is lost. terminal: a socket pair for its master is made. */
 int foreground_prepare(struct foreground *f, bool terminal);

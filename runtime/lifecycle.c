@@ -18,11 +18,14 @@
 #include "runtime/oom.h"
 #include "runtime/plan_resources.h"
 
+/* Of the record as it was read last. */
 static enum container_status status_now(struct instance *i, pid_t *ret_pid, int *ret_r)
 {
 	bool paused = false;
 
-	*ret_r = backend_container.paused(i, &paused);
+	*ret_r = instance_find_backend(i);
+	if (*ret_r == 0 && i->ops != NULL)
+		*ret_r = i->ops->paused(i, &paused);
 	return container_status(i->c, paused, ret_pid);
 }
 
@@ -104,12 +107,12 @@ int lifecycle_start(const char *root, const char *id)
 	if (!c.state.has_process)
 		return ERR_PLAIN(-EINVAL, "cannot start container \"%s\": its config.json has no process", id);
 	i.pid = pid;
-	r = backend_container.paused(&i, &paused);
+	r = i.ops->paused(&i, &paused);
 	if (r == 0 && paused)
 		r = ERR_PLAIN(-EBUSY, "cannot start container \"%s\": its cgroup is frozen", id);
 	if (r < 0)
 		return r;
-	r = backend_container.start(&i);
+	r = i.ops->start(&i);
 	if (r == 0)
 		r = lifecycle_poststart(&i, &c.state.hooks[HOOK_POSTSTART]);
 	if (r < 0) {
@@ -118,7 +121,7 @@ int lifecycle_start(const char *root, const char *id)
 
 		oom_explain(&i, r);
 		memcpy(text, err_text(), sizeof(text));
-		(void)backend_container.signal(&i, SIGKILL, true);
+		(void)i.ops->signal(&i, SIGKILL, true);
 		ERR_PLAIN(r, "%s", text);
 	}
 	return r;
@@ -141,13 +144,13 @@ int lifecycle_kill(const char *root, const char *id, int sig, bool all)
 		/* What outlived its init is still to be reached; nothing left is what was wanted. */
 		if (!c.has_state || !c.state.cgroup_owned)
 			return 0;
-		r = backend_container.signal(&i, sig, true);
+		r = i.ops->signal(&i, sig, true);
 		return r == -ENOENT ? 0 : r;
 	}
 	/* Without a pid namespace the kernel does not end the others with their first process. */
 	if (sig == SIGKILL && !(c.state.ns_flags & CLONE_NEWPID) && c.state.cgroup_owned)
 		all = true;
-	return backend_container.signal(&i, sig, all);
+	return i.ops->signal(&i, sig, all);
 }
 
 int lifecycle_set_paused(const char *root, const char *id, bool paused)
@@ -164,7 +167,7 @@ int lifecycle_set_paused(const char *root, const char *id, bool paused)
 		return ERR_PLAIN(-EINVAL, "cannot pause container \"%s\": container not running (%s)", id, status_name(status));
 	if (!paused && status != STATUS_PAUSED)
 		return ERR_PLAIN(-EINVAL, "cannot resume container \"%s\": container not paused (%s)", id, status_name(status));
-	return backend_container.set_paused(&i, paused);
+	return i.ops->set_paused(&i, paused);
 }
 
 static int update_req(struct arena *a, const struct spec_resources *r, struct update_req *ret)
@@ -190,7 +193,7 @@ int lifecycle_update(const char *root, const char *id, const struct spec_resourc
 		return ERR_PLAIN(-ESRCH, "cannot update container \"%s\": container not running (%s)", id, status_name(status));
 	r = update_req(c.arena, res, &u);
 	if (r == 0)
-		r = backend_container.update(&i, &u);
+		r = i.ops->update(&i, &u);
 	return r < 0 ? ERR_CONTEXT(r, "%s", name) : 0;
 }
 
@@ -203,7 +206,7 @@ int lifecycle_update(const char *root, const char *id, const struct spec_resourc
 static int break_lock(struct container *c, struct instance *i)
 {
 	if (c->has_state && c->state.pid > 0)
-		(void)backend_container.signal(i, SIGKILL, true);
+		(void)i->ops->signal(i, SIGKILL, true);
 	err_clear();
 	return container_lock(c, true);
 }
@@ -222,7 +225,7 @@ static int delete_locked(struct container *c, struct instance *i)
 	int r;
 
 	if (c->has_state) {
-		r = backend_container.destroy(i);
+		r = i->ops->destroy(i);
 		if (r < 0)
 			return r;
 		hooks_run_all(HOOK_POSTSTOP, &c->state.hooks[HOOK_POSTSTOP], &c->state, STATUS_STOPPED, 0);
@@ -243,6 +246,8 @@ int lifecycle_delete(const char *root, const char *id, bool force)
 		return 0;
 	}
 	i.c = &c;
+	if (r == 0)
+		r = instance_find_backend(&i);
 	/* A damaged record must not make a container undeletable: what is known is removed. */
 	if (r == -EBADMSG && force && c.dir >= 0)
 		return container_remove(&c);

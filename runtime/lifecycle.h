@@ -25,7 +25,10 @@ struct create_options {
 	const char *console_socket;	/* NULL: none */
 	const char *pid_file;		/* NULL: none */
 	const char *pidfd_socket;	/* NULL: none */
-	bool no_pivot, no_new_keyring;
+	const char *isolation;		/* --isolation; NULL: not given */
+	const char *program;		/* the name nacre was started under; NULL: not known */
+	const char *host_config;	/* NULL: /etc/nacre/nacre.json, if there is one */
+	bool no_pivot, no_new_keyring, debug;
 	unsigned int preserve_fds;
 	enum cgroup_manager cgroup_manager;
 	int console_fd;			/* a connected socket in place of console_socket, stays the caller's; 0: none */

@@ -29,7 +29,9 @@
 #include "runtime/base/sync.h"
 #include "runtime/foreground.h"
 #include "runtime/hooks.h"
+#include "runtime/isolation.h"
 #include "runtime/oom.h"
+#include "runtime/plan_vm.h"
 
 /* $LISTEN_FDS when it is meant for us (sd_listen_fds(3)); crun's unchecked atoi here was a bug. */
 static int listen_fds(unsigned int *ret_n)
@@ -73,6 +75,22 @@ static int load_spec(const struct create_options *o, const char *bundle, struct 
 	return r;
 }
 
+/* Whether it becomes a microVM; if so, what of the host its plan depends on. */
+static int plan_isolation(const struct create_options *o, const struct spec *spec, struct plan_options *options)
+{
+	const struct isolation_wish wish = { .option = o->isolation, .program = o->program, .spec = spec };
+	struct host_config *file = arena_alloc(spec->arena, sizeof(*file));
+	struct vm_host *host = arena_alloc(spec->arena, sizeof(*host));
+	int r;
+
+	if (file == NULL || host == NULL)
+		return ERR_NOMEM();
+	options->host_config = file;
+	options->host = host;
+	r = isolation_find(spec->arena, &wish, o->host_config, &options->isolation, file);
+	return r < 0 || options->isolation == ISOLATION_CONTAINER ? r : vm_host_probe(spec->arena, host);
+}
+
 int lifecycle_plan(const struct create_options *o, struct plan **ret_plan, char **ret_text, size_t *ret_len)
 {
 	struct plan_options options = {
@@ -81,6 +99,7 @@ int lifecycle_plan(const struct create_options *o, struct plan **ret_plan, char 
 		.no_pivot = o->no_pivot,
 		.no_new_keyring = o->no_new_keyring,
 		.preserve_fds = o->preserve_fds,
+		.debug = o->debug,
 	};
 	struct spec *spec = NULL;
 	char bundle[PATH_MAX];
@@ -97,6 +116,8 @@ int lifecycle_plan(const struct create_options *o, struct plan **ret_plan, char 
 		return r;
 	options.bundle = arena_strdup(spec->arena, bundle);
 	r = options.bundle == NULL ? ERR_NOMEM() : o->adapt != NULL ? o->adapt(spec, o->adapt_data) : 0;
+	if (r == 0)
+		r = plan_isolation(o, spec, &options);
 	if (r < 0) {
 		spec_free(spec);
 		return r;
@@ -189,8 +210,10 @@ static const char *owner_text(struct arena *a)
 	return arena_printf(a, "%u", (unsigned int)getauxval(AT_EUID));
 }
 
-static int fill_state(const struct plan *p, struct container *c)
+static int fill_state(const struct instance *i)
 {
+	const struct plan *p = i->plan;
+	struct container *c = i->c;
 	struct state *s = &c->state;
 
 	*s = (struct state){
@@ -200,7 +223,7 @@ static int fill_state(const struct plan *p, struct container *c)
 		.oci_version = SPEC_VERSION,
 		.created = now_text(c->arena),
 		.owner = owner_text(c->arena),
-		.isolation = backend_container.name,
+		.isolation = i->ops->name,
 		.creator = getpid(),
 		.creator_seen = clock_boot_ticks(),
 		.cgroup_path = p->cgroup_path,
@@ -229,7 +252,7 @@ static void undo(struct instance *i, int r)
 	oom_explain(i, r);
 	memcpy(text, err_text(), strlen(err_text()) + 1);
 	memcpy(hint, err_hint_text(), strlen(err_hint_text()) + 1);
-	if (backend_container.destroy(i) < 0)
+	if (i->ops->destroy(i) < 0)
 		log_warning("while undoing: %s", err_text());
 	if (i->hooks_began)
 		hooks_run_all(HOOK_POSTSTOP, &i->c->state.hooks[HOOK_POSTSTOP], &i->c->state, STATUS_STOPPED, 0);
@@ -265,7 +288,7 @@ static int create_steps(struct instance *i, const struct create_options *o, cons
 			size_t len)
 {
 	struct container *c = i->c;
-	int r = fill_state(i->plan, c);
+	int r = fill_state(i);
 
 	if (r == 0)
 		r = container_save(c);
@@ -277,7 +300,7 @@ static int create_steps(struct instance *i, const struct create_options *o, cons
 	if (r == 0)
 		r = lock_waiting(i);
 	if (r == 0)
-		r = backend_container.create(i, l);
+		r = i->ops->create(i, l);
 	if (r == 0) {
 		fd_close(&i->waiting);
 		c->state.creator = 0;
@@ -304,6 +327,8 @@ int lifecycle_create(const struct create_options *o)
 	int r = lifecycle_plan(o, &plan, &text, &len);
 
 	if (r == 0)
+		r = backend_of_plan(plan, &i.ops);
+	if (r == 0)
 		r = check_terminal(o, plan, false);
 	if (r == 0 && o->console_socket != NULL)
 		r = socket_connect(o->console_socket, "console", &console);
@@ -316,7 +341,7 @@ int lifecycle_create(const struct create_options *o)
 	l.console = o->console_fd > 0 ? o->console_fd : console;
 	r = create_steps(&i, o, &l, text, len);
 	if (r == 0)
-		r = backend_container.commit(&i);
+		r = i.ops->commit(&i);
 	if (r < 0)
 		undo(&i, r);
 	return r;
@@ -327,7 +352,7 @@ int lifecycle_create(const struct create_options *o)
 /* start, poststart hooks; a failing poststart ends the container (runtime-spec "Lifecycle", step 9). */
 static int start_steps(struct instance *i)
 {
-	int r = backend_container.start(i);
+	int r = i->ops->start(i);
 
 	/* From here on others may act on the running container: the lock is let go. */
 	return r < 0 ? r : lifecycle_poststart(i, &i->plan->hooks[HOOK_POSTSTART]);
@@ -335,7 +360,7 @@ static int start_steps(struct instance *i)
 
 static int run_delete(struct instance *i)
 {
-	int r = backend_container.destroy(i);
+	int r = i->ops->destroy(i);
 
 	hooks_run_all(HOOK_POSTSTOP, &i->c->state.hooks[HOOK_POSTSTOP], &i->c->state, STATUS_STOPPED, 0);
 	return r < 0 ? r : container_remove(i->c);
@@ -359,7 +384,8 @@ static int run_steps(struct instance *i, const struct run_options *o, struct for
 /* systemd takes the cgroup away with its last process. Only a help for the report: no error. */
 static void watch_oom(struct instance *i, struct foreground *f)
 {
-	if (i->c->state.cgroup_unit != NULL && backend_container.watch(i, &f->watch) < 0)
+	f->ops = i->ops;
+	if (i->c->state.cgroup_unit != NULL && i->ops->watch(i, &f->watch) < 0)
 		err_clear();
 }
 
@@ -418,6 +444,8 @@ int lifecycle_run(const struct run_options *o, int *ret_status)
 	size_t len = 0;
 	int r = lifecycle_plan(&o->create, &plan, &text, &len);
 
+	if (r == 0)
+		r = backend_of_plan(plan, &i.ops);
 	if (r == 0)
 		r = check_terminal(&o->create, plan, !o->detach);
 	if (r == 0 && o->create.console_socket != NULL)

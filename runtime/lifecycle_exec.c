@@ -190,7 +190,7 @@ static int exec_process(struct instance *i, const struct exec_options *o, const 
 	struct exec_launch l = { .process = q, .console = console, .cgroup = o->cgroup };
 	_cleanup_close_ int sync = FD_NONE;
 	pid_t pid = 0;
-	int r = backend_container.exec(i, &l, &pid, ret_pidfd, &sync);
+	int r = i->ops->exec(i, &l, &pid, ret_pidfd, &sync);
 
 	/* Before it runs: it may ask for the terminal's size at once. */
 	if (r == 0 && f != NULL)
@@ -200,7 +200,7 @@ static int exec_process(struct instance *i, const struct exec_options *o, const 
 	if (r == 0 && o->pidfd_socket != NULL)
 		r = pidfd_send(o->pidfd_socket, *ret_pidfd);
 	if (r == 0)
-		r = backend_container.exec_start(sync);
+		r = i->ops->exec_start(sync);
 	/* Not earlier: conmon takes the file for the proof that the process runs. */
 	if (r == 0 && o->pid_file != NULL)
 		r = pid_file_write(o->pid_file, pid);

@@ -42,6 +42,9 @@ static const struct option_row rows[] = {
 	{ 0, "debug", NULL, "--log-level debug", OPTION_BOOL, AT(g.debug) },
 	{ 0, "cgroup-manager", "NAME", "cgroupfs, systemd or disabled", OPTION_STRING, AT(g.cgroup_manager) },
 	{ 0, "systemd-cgroup", NULL, "--cgroup-manager systemd", OPTION_BOOL, AT(g.systemd_cgroup) },
+	{ 0, "isolation", "NAME", "container or microvm (default: what the bundle says, else container)", OPTION_STRING,
+	  AT(g.isolation) },
+	{ 0, "host-config", "FILE", "this host's defaults (default: /etc/nacre/nacre.json)", OPTION_STRING, AT(g.host_config) },
 	{ 0, "rootless", "true|false|auto", "accepted for other runtimes' callers; nacre looks for itself", OPTION_STRING,
 	  AT(g.rootless) },
 	{ 'v', "version", NULL, "print the version", OPTION_BOOL, AT(version) },
@@ -174,7 +177,7 @@ static int run_command(struct main_flags *f, int argc, char **argv, char **all, 
 
 static int run(int argc, char **argv, const struct command **ret_c)
 {
-	struct main_flags f = { .version = false };
+	struct main_flags f = { .g = { .program = argv[0] } };
 	bool help;
 	int at = 1;
 	int r = options_parse(rows, ARRAY_SIZE(rows), &f, argc, argv, &at, &help);

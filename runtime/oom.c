@@ -20,7 +20,7 @@ static bool find_reason(struct instance *i, char reason[REASON_MAX])
 	struct cgroup_oom oom = { .kills = 0 };
 	char limit[SIZE_TEXT_MAX];
 
-	if (backend_container.oom(i, &oom) < 0)
+	if (i->ops != NULL && i->ops->oom(i, &oom) < 0)
 		err_clear();
 	if (oom.kills == 0)
 		return false;

@@ -19,6 +19,7 @@
 #include "runtime/base/str.h"
 #include "runtime/plan_resources.h"
 #include "runtime/plan_rules.h"
+#include "runtime/plan_vm.h"
 
 static const char *const hook_names[HOOK_KINDS] = {
 	"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop",
@@ -27,6 +28,11 @@ static const char *const hook_names[HOOK_KINDS] = {
 const char *hook_kind_name(enum hook_kind k)
 {
 	return hook_names[k];
+}
+
+const char *isolation_name(enum isolation i)
+{
+	return i == ISOLATION_MICROVM ? "microvm" : "container";
 }
 
 bool plan_has_ns(const struct plan *p, unsigned int flag)
@@ -491,6 +497,18 @@ static int build_process(struct plan *p, const struct plan_options *o)
 	return 0;
 }
 
+static int build_isolation(struct plan *p, const struct plan_options *o)
+{
+	p->isolation = o->isolation;
+	p->vm.console_to_log = o->debug;
+	if (o->isolation == ISOLATION_MICROVM)
+		return plan_build_vm(p, o->host_config, o->host);
+	/* Only who asks for a container in so many words gets here with one. */
+	if (p->spec->vm.present)
+		log_warning("config.json: vm: not applied, since it was asked to be a container, not a microVM");
+	return 0;
+}
+
 static int build_all(struct plan *p, const struct plan_options *o)
 {
 	const struct spec_linux *l = &p->spec->linux_;
@@ -520,6 +538,8 @@ static int build_all(struct plan *p, const struct plan_options *o)
 	if (r == 0)
 		r = copy_kv(p->arena, p->spec->annotations, p->spec->n_annotations, &p->annotations);
 	p->n_annotations = p->spec->n_annotations;
+	if (r == 0)
+		r = build_isolation(p, o);
 	return r < 0 ? r : plan_check(p);
 }
 

@@ -23,10 +23,35 @@
 #include "seccomp/seccomp.h"
 
 struct arena;
+struct host_config;
 struct spec;
+struct vm_host;
 struct spec_process;
 
+enum isolation { ISOLATION_CONTAINER, ISOLATION_MICROVM };
+
 enum cgroup_manager { CGROUP_MANAGER_FS, CGROUP_MANAGER_SYSTEMD, CGROUP_MANAGER_DISABLED };
+
+/* Who runs a microVM: our own monitor on /dev/kvm, or QEMU, on /dev/kvm or by emulation. */
+enum vm_monitor { VM_MONITOR_KVM, VM_MONITOR_QEMU_KVM, VM_MONITOR_QEMU_TCG };
+
+/* A microVM. Paths are absolute. What config.json does not say comes from the configuration file. */
+struct plan_vm {
+	enum vm_monitor monitor;
+	const char *monitor_why;	/* why this one, in words */
+	const char *hypervisor;		/* QEMU's program; NULL: looked for */
+	const char *const *hypervisor_parameters;	/* NULL-terminated */
+	const char *virtiofsd;		/* NULL: looked for */
+	const char *kernel;		/* NULL: looked for, see microvm/kernel_find.h */
+	/* Nacre's own words and the parameters; emulation adds what only the host's clock can say. */
+	const char *command_line;
+	const char *initrd;		/* unpacked before nacre's own archive; NULL: none */
+	const char *image;		/* raw disk; NULL: the root file system is shared */
+	unsigned int vcpus;
+	uint64_t memory;		/* of the guest, bytes */
+	const char *console;		/* file that gets the guest's console, or "stderr"; NULL: kept for a failed boot only */
+	bool console_to_log;		/* --debug: to the log, too */
+};
 
 struct plan_ns {
 	unsigned int flag;	/* CLONE_NEW* */
@@ -67,6 +92,11 @@ struct plan_options {
 	bool no_pivot, no_new_keyring;
 	unsigned int preserve_fds;	/* --preserve-fds alone */
 	unsigned int listen_fds;	/* $LISTEN_FDS, passed on */
+	enum isolation isolation;
+	/* With ISOLATION_MICROVM; both outlive the plan. */
+	const struct host_config *host_config;
+	const struct vm_host *host;
+	bool debug;
 };
 
 struct plan {
@@ -75,6 +105,8 @@ struct plan {
 
 	const char *id, *bundle, *rootfs, *oci_version;
 	bool rootfs_readonly, no_pivot, new_keyring;
+	enum isolation isolation;
+	struct plan_vm vm;	/* ISOLATION_MICROVM */
 
 	struct plan_ns ns[8];
 	size_t n_ns;
@@ -132,6 +164,8 @@ int plan_process(struct arena *a, const struct spec_process *sp, unsigned int pr
 
 /* Takes out, with a warning, what the calling process does not have to give. */
 int plan_drop_ungrantable(struct caps_req *c);
+
+const char *isolation_name(enum isolation i);	/* "container", "microvm": as in the state and in --isolation */
 
 const char *hook_kind_name(enum hook_kind k);	/* "createRuntime"… */
 

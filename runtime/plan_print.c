@@ -10,15 +10,18 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "oci/json.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
+#include "runtime/base/size.h"
 #include "runtime/base/str.h"
 
 struct printer {
 	struct json_writer *json;	/* NULL: text */
+	const char *where;		/* of a microVM's steps: on the host, or in the guest; NULL: no such difference */
 	const char *section;
 	unsigned int n;
 };
@@ -35,13 +38,18 @@ __attribute__((format(printf, 3, 4))) static void step(struct printer *p, const 
 	if (p->json != NULL) {
 		json_object_open(p->json);
 		json_kv_int(p->json, "step", ++p->n);
+		if (p->where != NULL)
+			json_kv_string(p->json, "where", p->where);
 		json_kv_string(p->json, "kind", section);
 		json_kv_string(p->json, "what", line);
 		json_object_close(p->json);
 	} else {
 		bool again = p->section != NULL && str_eq(p->section, section);
 
-		printf("%2u  %-14s %s\n", ++p->n, again ? "" : section, line != NULL ? line : "");
+		printf("%2u  ", ++p->n);
+		if (p->where != NULL)
+			printf("%-7s", p->where);
+		printf("%-14s %s\n", again ? "" : section, line != NULL ? line : "");
 	}
 	p->section = section;
 	free(line);
@@ -60,10 +68,25 @@ static void print_cgroup(struct printer *p, const struct plan *plan)
 		step(p, "cgroup", "none (disabled)");
 		return;
 	}
-	for (size_t i = 0; i < plan->n_settings; i++)
-		step(p, "limit", "%s = %s", plan->settings[i].file, plan->settings[i].value);
 	if (plan->delegate_cgroup)
 		step(p, "cgroup", "give to user %u", plan->cgroup_owner);
+}
+
+/* A microVM's guest counts its own processes and huge pages; time, memory and I/O of it all are the host's to limit. */
+static bool limits_in_guest(const struct cgroup_setting *s)
+{
+	return str_starts(s->file, "pids.") || str_starts(s->file, "hugetlb.");
+}
+
+static void print_limits(struct printer *p, const struct plan *plan, bool host, bool guest)
+{
+	for (size_t i = 0; i < plan->n_settings; i++)
+		if (limits_in_guest(&plan->settings[i]) ? guest : host)
+			step(p, "limit", "%s = %s", plan->settings[i].file, plan->settings[i].value);
+}
+
+static void print_device_rules(struct printer *p, const struct plan *plan)
+{
 	for (size_t i = 0; i < plan->n_device_rules; i++) {
 		const struct cgroup_device_rule *d = &plan->device_rules[i];
 		char major[24] = "*", minor[24] = "*";
@@ -77,14 +100,20 @@ static void print_cgroup(struct printer *p, const struct plan *plan)
 	}
 }
 
-static void print_namespaces(struct printer *p, const struct plan *plan)
+static void print_namespace(struct printer *p, const struct plan_ns *ns)
 {
-	for (size_t i = 0; i < plan->n_ns; i++) {
-		if (plan->ns[i].path == NULL)
-			step(p, "namespace", "new %s", ns_name(plan->ns[i].flag));
-		else
-			step(p, "namespace", "join %s %s", ns_name(plan->ns[i].flag), plan->ns[i].path);
-	}
+	if (ns->path == NULL)
+		step(p, "namespace", "new %s", ns_name(ns->flag));
+	else
+		step(p, "namespace", "join %s %s", ns_name(ns->flag), ns->path);
+}
+
+/* All of them, but those in skip (CLONE_NEW*). */
+static void print_namespaces(struct printer *p, const struct plan *plan, unsigned int skip)
+{
+	for (size_t i = 0; i < plan->n_ns; i++)
+		if (!(plan->ns[i].flag & skip))
+			print_namespace(p, &plan->ns[i]);
 	for (size_t i = 0; i < plan->userns.n_uid; i++)
 		step(p, "id map", "uid %u -> host %u, %u ids", plan->userns.uid[i].container_id,
 		     plan->userns.uid[i].host_id, plan->userns.uid[i].size);
@@ -109,7 +138,6 @@ static void print_namespaces(struct printer *p, const struct plan *plan)
 
 static void print_mounts(struct printer *p, const struct plan *plan)
 {
-	step(p, "root", "%s%s", plan->rootfs, plan->rootfs_readonly ? " (read-only)" : "");
 	for (size_t i = 0; i < plan->n_mounts; i++) {
 		const struct mount_req *m = &plan->mounts[i];
 
@@ -175,11 +203,13 @@ static void print_process(struct printer *p, const struct plan *plan)
 	step(p, "process", "%s  (cwd %s%s)", args.data != NULL ? args.data : "", q->cwd, q->terminal ? ", terminal" : "");
 }
 
-static void walk(struct printer *p, const struct plan *plan)
+static void walk_container(struct printer *p, const struct plan *plan)
 {
-	step(p, "container", "%s from %s, back end container", plan->id, plan->bundle);
 	print_cgroup(p, plan);
-	print_namespaces(p, plan);
+	print_limits(p, plan, true, true);
+	print_device_rules(p, plan);
+	print_namespaces(p, plan, 0);
+	step(p, "root", "%s%s", plan->rootfs, plan->rootfs_readonly ? " (read-only)" : "");
 	print_mounts(p, plan);
 	print_hooks(p, plan, HOOK_PRESTART);
 	print_hooks(p, plan, HOOK_CREATE_RUNTIME);
@@ -190,6 +220,105 @@ static void walk(struct printer *p, const struct plan *plan)
 	print_process(p, plan);
 	print_hooks(p, plan, HOOK_POSTSTART);
 	print_hooks(p, plan, HOOK_POSTSTOP);
+}
+
+/* ---- microVM ---- */
+
+static void print_monitor(struct printer *p, const struct plan_vm *vm)
+{
+	static const char *const names[] = {
+		[VM_MONITOR_KVM] = "nacre's own, on /dev/kvm",
+		[VM_MONITOR_QEMU_KVM] = "QEMU, on /dev/kvm",
+		[VM_MONITOR_QEMU_TCG] = "QEMU, which emulates each instruction",
+	};
+
+	step(p, "monitor", "%s (%s)", names[vm->monitor], vm->monitor_why);
+	if (vm->monitor != VM_MONITOR_KVM)
+		step(p, "monitor", "program %s", vm->hypervisor != NULL ? vm->hypervisor : "is looked for");
+	for (size_t i = 0; vm->monitor != VM_MONITOR_KVM && vm->hypervisor_parameters[i] != NULL; i++)
+		step(p, "monitor", "parameter %s", vm->hypervisor_parameters[i]);
+}
+
+static void print_boot(struct printer *p, const struct plan_vm *vm)
+{
+	char memory[SIZE_TEXT_MAX];
+
+	size_text(vm->memory, " ", memory);
+	step(p, "vm", "%u virtual CPU%s, %s of memory", vm->vcpus, vm->vcpus == 1 ? "" : "s", memory);
+	step(p, "kernel", "%s", vm->kernel != NULL ? vm->kernel : "is looked for: nacre's guest kernel, else the newest below /boot");
+	step(p, "initramfs", "%s%snacre's guest program and the kernel's virtio modules", vm->initrd != NULL ? vm->initrd : "",
+	     vm->initrd != NULL ? ", and over it " : "");
+	step(p, "command line", "%s", vm->command_line);
+}
+
+static void print_vm_devices(struct printer *p, const struct plan *plan)
+{
+	const struct plan_vm *vm = &plan->vm;
+
+	step(p, "vm device", "serial port: the guest's console%s%s", vm->console != NULL ? ", to " : "",
+	     vm->console != NULL ? vm->console : "");
+	step(p, "vm device", "virtio-console: the channel between supervisor and guest program");
+	step(p, "vm device", "virtio-fs: the share, by %s", vm->virtiofsd != NULL ? vm->virtiofsd : "virtiofsd, which is looked for");
+	if (vm->image != NULL)
+		step(p, "vm device", "virtio-blk: %s", vm->image);
+	if (plan_has_ns(plan, CLONE_NEWNET))
+		step(p, "vm device", "virtio-net: one for each interface of the network namespace, once its hooks have run");
+	step(p, "vm device", "virtio-rng, virtio-balloon");
+}
+
+/* What virtiofsd serves: one tree, with the bind mounts beside the root file system. */
+static void print_share(struct printer *p, const struct plan *plan)
+{
+	step(p, "share", "/rootfs: %s%s", plan->rootfs, plan->rootfs_readonly ? ", read-only once the container is created" : "");
+	for (size_t i = 0; i < plan->n_mounts; i++)
+		if (plan->mounts[i].bind && !plan->mounts[i].remount)
+			step(p, "share", "/mounts/%zu: %s%s", i, plan->mounts[i].source,
+			     plan->mounts[i].attr_set & MOUNT_ATTR_RDONLY ? ", read-only" : "");
+}
+
+static void go_to(struct printer *p, const char *where)
+{
+	p->where = where;
+	p->section = NULL;
+}
+
+static void walk_microvm(struct printer *p, const struct plan *plan)
+{
+	print_cgroup(p, plan);
+	print_limits(p, plan, true, false);
+	for (size_t i = 0; i < plan->n_ns; i++)
+		if (plan->ns[i].flag == CLONE_NEWNET)
+			print_namespace(p, &plan->ns[i]);
+	print_share(p, plan);
+	print_hooks(p, plan, HOOK_PRESTART);
+	print_hooks(p, plan, HOOK_CREATE_RUNTIME);
+	print_hooks(p, plan, HOOK_CREATE_CONTAINER);
+	print_monitor(p, &plan->vm);
+	print_boot(p, &plan->vm);
+	print_vm_devices(p, plan);
+	step(p, "jail", "the monitor, before the guest's first instruction");
+	go_to(p, "guest");
+	print_limits(p, plan, false, true);
+	print_device_rules(p, plan);
+	print_namespaces(p, plan, CLONE_NEWNET);
+	step(p, "root", "the share's /rootfs%s", plan->rootfs_readonly ? " (read-only)" : "");
+	print_mounts(p, plan);
+	step(p, "wait", "for start");
+	print_hooks(p, plan, HOOK_START_CONTAINER);
+	print_process(p, plan);
+	go_to(p, "host");
+	print_hooks(p, plan, HOOK_POSTSTART);
+	print_hooks(p, plan, HOOK_POSTSTOP);
+}
+
+static void walk(struct printer *p, const struct plan *plan)
+{
+	p->where = plan->isolation == ISOLATION_MICROVM ? "host" : NULL;
+	step(p, "container", "%s from %s, back end %s", plan->id, plan->bundle, isolation_name(plan->isolation));
+	if (plan->isolation == ISOLATION_MICROVM)
+		walk_microvm(p, plan);
+	else
+		walk_container(p, plan);
 }
 
 int plan_print_text(const struct plan *plan)
@@ -209,7 +338,7 @@ int plan_print_json(const struct plan *plan)
 		return ERR_NOMEM();
 	json_object_open(w);
 	json_kv_string(w, "id", plan->id);
-	json_kv_string(w, "isolation", "container");
+	json_kv_string(w, "isolation", isolation_name(plan->isolation));
 	json_kv_string(w, "bundle", plan->bundle);
 	json_kv_string(w, "rootfs", plan->rootfs);
 	json_key(w, "steps");

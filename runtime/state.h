@@ -48,7 +48,7 @@ struct state {
 	const char *id, *bundle, *rootfs, *oci_version;
 	const char *created;		/* RFC 3339 with nanoseconds */
 	const char *owner;		/* user name, or number */
-	const char *isolation;		/* "container" */
+	const char *isolation;		/* the back end's name: "container" */
 	pid_t pid;			/* 0: not made yet */
 	uint64_t pid_seen;		/* clock_boot_ticks() when it was alive: a later process of this pid is not it */
 	pid_t creator;			/* who is creating it, while status is creating */

@@ -9,7 +9,7 @@ _nacre_commands="run create start exec kill delete state list ps stats events pa
 _nacre_options() {
 	local create="-b --bundle -f --config --console-socket --pid-file --pidfd-socket --no-pivot --no-new-keyring --preserve-fds"
 	case $1 in
-	'') echo "--root --log --log-format --log-level --debug --cgroup-manager --systemd-cgroup --rootless -v --version" ;;
+	'') echo "--root --log --log-format --log-level --debug --cgroup-manager --systemd-cgroup --isolation --host-config --rootless -v --version" ;;
 	create) echo "$create" ;;
 	run) echo "$create -d --detach --keep --no-subreaper" ;;
 	exec)
@@ -42,13 +42,14 @@ _nacre_value() {
 	:--log-format) echo "text json" ;;
 	:--log-level) echo "error warning info debug" ;;
 	:--cgroup-manager) echo "cgroupfs systemd disabled" ;;
+	:--isolation) echo "container microvm" ;;
 	:--rootless) echo "true false auto" ;;
 	list:--format | list:-f | ps:--format | ps:-f | stats:--format | stats:-f) echo "table json" ;;
 	delete:-f) ;;
 	update:--cpu-idle) echo "0 1" ;;
 	update:--resources | update:-r) echo file ;;
 	update:--memory* | update:--cpu* | update:--pids-limit | update:--blkio-weight) echo any ;;
-	:--log | *:--config | *:--console-socket | *:--pid-file | *:--pidfd-socket | *:--process | *:--file | *:-f | exec:-p) echo file ;;
+	:--log | :--host-config | *:--config | *:--console-socket | *:--pid-file | *:--pidfd-socket | *:--process | *:--file | *:-f | exec:-p) echo file ;;
 	exec:--cap | exec:-c)
 		echo CAP_{CHOWN,DAC_OVERRIDE,DAC_READ_SEARCH,FOWNER,FSETID,KILL,SETGID,SETUID,SETPCAP,NET_BIND_SERVICE}
 		echo CAP_{NET_ADMIN,NET_RAW,IPC_LOCK,IPC_OWNER,SYS_CHROOT,SYS_PTRACE,SYS_ADMIN,SYS_NICE,SYS_RESOURCE}

@@ -222,6 +222,9 @@ refused_fast() {
 		linux.readonlyPaths [1]
 		linux.personality "LINUX32"
 		linux.timeOffsets {"realtime":{"secs":1}}
+		vm []
+		vm.kernel.path 7
+		vm.kernel.path "relative"
 	TABLE
 }
 
@@ -258,7 +261,7 @@ refused_fast() {
 		linux.intelRdt {"closID":"x"}
 		linux.memoryPolicy {"mode":"MPOL_BIND","nodes":"0"}
 		linux.netDevices {"eth9":{}}
-		vm {"kernel":{"path":"/k"}}
+		vm.hwConfig {"irqs":[1]}
 	TABLE
 }
 

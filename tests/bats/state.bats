@@ -120,6 +120,24 @@ field() { nacre state "$ID" | jq -r "$1"; }
 	refused 1 "does not exist" state "${ID%?}"
 }
 
+@test "a record of an isolation that is not known here is an error, and delete --force clears it" {
+	local command
+	nacre create "$ID"
+	nacre kill "$ID" KILL
+	wait_for 10 has_status "$ID" stopped
+	sed -i 's/"isolation": *"container"/"isolation": "hologram"/' "$ROOT/$ID/state.json"
+	grep -q hologram "$ROOT/$ID/state.json"
+	for command in state delete kill start pause events; do
+		refused 1 "container \"$ID\": its state file names the isolation \"hologram\", which this nacre does not have" "$command" "$ID"
+	done
+	run --separate-stderr nacre list
+	[ "$status" -eq 0 ]
+	[[ "$stderr" == *warning*hologram* ]]
+	nacre delete --force "$ID"
+	[ ! -e "$ROOT/$ID" ]
+	find "$(cgroup_mount)" -maxdepth 3 -depth -type d -name "*$ID*" -exec rmdir {} + 2>/dev/null || true
+}
+
 @test "a damaged record is an error that says so, and delete --force clears it" {
 	local text
 	for text in '{' '[]' '{"version": 1}' '{"version": 999}' '{"version": "x"}'; do

@@ -40,6 +40,19 @@ static void check_linux(const struct spec_linux *l)
 	}
 }
 
+static void check_vm(const struct spec_vm *v)
+{
+	check_strv(&v->hypervisor.parameters);
+	check_strv(&v->kernel.parameters);
+	if (!v->present)
+		return;
+	assert(v->kernel.path[0] == '/' && (v->kernel.initrd == NULL || v->kernel.initrd[0] == '/'));
+	assert(v->hypervisor.path == NULL || v->hypervisor.path[0] == '/');
+	assert((v->image.path == NULL) == (v->image.format == NULL));
+	for (size_t i = 0; i < v->kernel.parameters.n; i++)
+		assert(strpbrk(v->kernel.parameters.v[i], "\n\r\t") == NULL);
+}
+
 static void check_spec(const struct spec *s)
 {
 	assert(s->oci_version[0] == '1');
@@ -61,6 +74,7 @@ static void check_spec(const struct spec *s)
 	for (size_t i = 0; i < s->hooks.poststop.n; i++)
 		assert(s->hooks.poststop.v[i].path[0] == '/');
 	check_linux(&s->linux_);
+	check_vm(&s->vm);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

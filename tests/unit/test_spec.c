@@ -73,7 +73,11 @@ static const char maximal[] =
 "  \"rootfsPropagation\": \"rslave\", \"maskedPaths\": [\"/proc/kcore\"], \"readonlyPaths\": [\"/proc/sys\"],"
 "  \"mountLabel\": \"label\", \"personality\": { \"domain\": \"LINUX32\", \"flags\": [] },"
 "  \"intelRdt\": null, \"netDevices\": {}, \"memoryPolicy\": { \"mode\": \"\", \"flags\": [] } },"
-" \"vm\": { \"hypervisor\": {}, \"kernel\": null },"
+" \"vm\": { \"hypervisor\": { \"path\": \"/usr/bin/vmm\", \"parameters\": [\"-a\", \"b c\"] },"
+"  \"kernel\": { \"path\": \"/boot/vmlinuz\", \"parameters\": [\"foo=bar\", \"hello world\"], \"initrd\": \"/boot/initrd\" },"
+"  \"image\": { \"path\": \"/srv/root.img\", \"format\": \"raw\" },"
+"  \"hwConfig\": { \"deviceTree\": \"\", \"vcpus\": 4294967295, \"memory\": 18446744073709551615, \"dtdevs\": [],"
+"    \"iomems\": null, \"irqs\": [] } },"
 " \"windows\": { \"x\": 1 }, \"solaris\": 1, \"zos\": [], \"freebsd\": {},"
 " \"futureProperty\": { \"ociVersion\": [1.5e3] }"
 "}";
@@ -118,6 +122,37 @@ TEST(maximal_document)
 	CHECK_INT(s->mounts[1].uid_map[0].size, 2);
 	CHECK_INT(s->mounts[1].gid_map[0].container_id, 3);
 	CHECK_INT(s->mounts[1].gid_map[0].host_id, 4);
+}
+
+TEST(maximal_vm)
+{
+	_cleanup_spec_ struct spec *s = parse_maximal(t);
+
+	if (!CHECK(s != NULL && s->vm.present))
+		return;
+	CHECK_STR(s->vm.hypervisor.path, "/usr/bin/vmm");
+	CHECK_INT((int64_t)s->vm.hypervisor.parameters.n, 2);
+	CHECK_STR(s->vm.hypervisor.parameters.v[1], "b c");
+	CHECK_STR(s->vm.kernel.path, "/boot/vmlinuz");
+	CHECK_STR(s->vm.kernel.parameters.v[1], "hello world");
+	CHECK_STR(s->vm.kernel.initrd, "/boot/initrd");
+	CHECK_STR(s->vm.image.path, "/srv/root.img");
+	CHECK_STR(s->vm.image.format, "raw");
+	CHECK(s->vm.hw_config.vcpus == UINT32_MAX && s->vm.hw_config.memory == UINT64_MAX);
+}
+
+/* What Go's engines write for "only a kernel". */
+TEST(vm_empty_parts)
+{
+	static const char text[] = "{" V ",\"vm\":{\"hypervisor\":{\"path\":\"\"},\"kernel\":{\"path\":\"/k\"},\"image\":{\"path\":\"\","
+				   "\"format\":\"\"},\"hwConfig\":{}}}";
+	_cleanup_spec_ struct spec *s = NULL;
+
+	if (!CHECK_INT(spec_parse("config.json", text, strlen(text), &s), 0))
+		return;
+	CHECK(s->vm.present && s->vm.hypervisor.path == NULL && s->vm.image.path == NULL && s->vm.kernel.initrd == NULL);
+	CHECK(s->vm.hypervisor.parameters.v != NULL && s->vm.hypervisor.parameters.n == 0);
+	CHECK(s->vm.kernel.parameters.v != NULL && s->vm.kernel.parameters.v[0] == NULL);
 }
 
 TEST(maximal_hooks)
@@ -510,6 +545,6 @@ TEST(load_what_is_no_file)
 	CHECK_INT(rmdir(path), 0);
 }
 
-TEST_MAIN(CASE(maximal_document), CASE(maximal_hooks), CASE(maximal_process), CASE(maximal_linux),
+TEST_MAIN(CASE(maximal_document), CASE(maximal_vm), CASE(vm_empty_parts), CASE(maximal_hooks), CASE(maximal_process), CASE(maximal_linux),
 	  CASE(maximal_devices), CASE(maximal_seccomp), CASE(minimal), CASE(maximal_resources), CASE(only_cgroup_v1), CASE(process_alone),
 	  CASE(mapping_count), CASE(huge_is_quick_and_bounded), CASE(load_file), CASE(load_what_is_no_file))

@@ -97,13 +97,51 @@ static const struct error_case document_cases[] = {
 	{ DOC("\"annotations\":{\"a.b\":1}"), "annotations[\"a.b\"]: must be a string, not a number" },
 	{ DOC("\"annotations\":[]"), "annotations: must be an object, not an array" },
 	/* what this version cannot represent */
-	{ DOC("\"vm\":{\"kernel\":{\"path\":\"/k\"}}"), "vm: this version of nacre cannot apply it" },
 	{ LINUX("\"intelRdt\":{\"closID\":\"x\"}"), "linux.intelRdt: this version of nacre cannot apply it" },
 	{ LINUX("\"intelRdt\":{\"enableMonitoring\":true}"), "linux.intelRdt: this version of nacre cannot apply it" },
 	{ LINUX("\"intelRdt\":{\"closID\":\"\",\"schemata\":[\"\"],\"enableMonitoring\":false}"), NULL },
 	{ LINUX("\"netDevices\":{\"eth0\":{\"name\":\"x\"}}"), "linux.netDevices: this version of nacre cannot apply it" },
 	{ LINUX("\"memoryPolicy\":{\"mode\":0}"), "linux.memoryPolicy: this version of nacre cannot apply it" },
 	{ LINUX("\"memoryPolicy\":{\"mode\":\"MPOL_BIND\"}"), "linux.memoryPolicy: this version of nacre cannot apply it" },
+};
+
+#define KERNEL "\"kernel\":{\"path\":\"/k\"}"
+
+static const struct error_case vm_cases[] = {
+	{ DOC("\"vm\":{" KERNEL "}"), NULL },
+	{ DOC("\"vm\":{}"), NULL },
+	{ DOC("\"vm\":{\"hypervisor\":{},\"kernel\":null}"), NULL },
+	{ DOC("\"vm\":[]"), "vm: must be an object, not an array" },
+	{ DOC("\"vm\":{" KERNEL ",\"future\":1}"), NULL },
+	{ DOC("\"vm\":{\"hwConfig\":{\"vcpus\":1}}"), "vm.kernel: is missing" },
+	{ DOC("\"vm\":{\"kernel\":{},\"hwConfig\":{\"vcpus\":1}}"), "vm.kernel.path: is missing" },
+	{ DOC("\"vm\":{\"kernel\":{\"path\":\"\",\"initrd\":\"/i\"}}"), "vm.kernel.path: must not be empty" },
+	{ DOC("\"vm\":{\"kernel\":{\"path\":\"k\"}}"), "vm.kernel.path: must be an absolute path, not \"k\"" },
+	{ DOC("\"vm\":{\"kernel\":{\"path\":1}}"), "vm.kernel.path: must be a string, not a number" },
+	{ DOC("\"vm\":{\"kernel\":{\"path\":\"/k\",\"initrd\":\"i\"}}"), "vm.kernel.initrd: must be an absolute path, not \"i\"" },
+	{ DOC("\"vm\":{\"kernel\":{\"path\":\"/k\",\"parameters\":\"quiet\"}}"), "vm.kernel.parameters: must be an array, not a string" },
+	{ DOC("\"vm\":{\"kernel\":{\"path\":\"/k\",\"parameters\":[\"a\",\"b\\nc\"]}}"),
+	  "vm.kernel.parameters[1]: must have no control characters, as \"b\\x0ac\" has" },
+	{ DOC("\"vm\":{" KERNEL ",\"hypervisor\":7}"), "vm.hypervisor: must be an object, not a number" },
+	{ DOC("\"vm\":{" KERNEL ",\"hypervisor\":{\"parameters\":[\"x\"]}}"), "vm.hypervisor.path: is missing" },
+	{ DOC("\"vm\":{" KERNEL ",\"hypervisor\":{\"path\":\"qemu\"}}"), "vm.hypervisor.path: must be an absolute path, not \"qemu\"" },
+	{ DOC("\"vm\":{" KERNEL ",\"hypervisor\":{\"path\":\"/q\",\"parameters\":[1]}}"),
+	  "vm.hypervisor.parameters[0]: must be a string, not a number" },
+	{ DOC("\"vm\":{" KERNEL ",\"image\":{\"path\":\"/i\"}}"), NULL },
+	{ DOC("\"vm\":{" KERNEL ",\"image\":{\"format\":\"raw\"}}"), "vm.image.path: is missing" },
+	{ DOC("\"vm\":{" KERNEL ",\"image\":{\"path\":\"i\",\"format\":\"raw\"}}"), "vm.image.path: must be an absolute path, not \"i\"" },
+	{ DOC("\"vm\":{" KERNEL ",\"image\":{\"path\":\"/i\",\"format\":\"iso\"}}"), "vm.image.format: \"iso\" is not a known image format" },
+	{ DOC("\"vm\":{" KERNEL ",\"image\":{\"path\":\"/i\",\"format\":\"vhd\"}}"), NULL },
+	{ DOC("\"vm\":{" KERNEL ",\"hwConfig\":{\"vcpus\":-1}}"), "vm.hwConfig.vcpus: -1 is not in the range 0 to 4294967295" },
+	{ DOC("\"vm\":{" KERNEL ",\"hwConfig\":{\"vcpus\":1.5}}"), "vm.hwConfig.vcpus: 1.5 is not an integer" },
+	{ DOC("\"vm\":{" KERNEL ",\"hwConfig\":{\"memory\":18446744073709551616}}"),
+	  "vm.hwConfig.memory: 18446744073709551616 is not in the range 0 to 18446744073709551615" },
+	{ DOC("\"vm\":{" KERNEL ",\"hwConfig\":{\"memory\":\"1G\"}}"), "vm.hwConfig.memory: must be an integer, not a string" },
+	{ DOC("\"vm\":{" KERNEL ",\"hwConfig\":{\"deviceTree\":\"/t\"}}"), "vm.hwConfig.deviceTree: this version of nacre cannot apply it" },
+	{ DOC("\"vm\":{" KERNEL ",\"hwConfig\":{\"dtdevs\":[\"d\"]}}"), "vm.hwConfig.dtdevs: this version of nacre cannot apply it" },
+	{ DOC("\"vm\":{" KERNEL ",\"hwConfig\":{\"iomems\":[{\"firstMFN\":1,\"nrMFNs\":1}]}}"),
+	  "vm.hwConfig.iomems: this version of nacre cannot apply it" },
+	{ DOC("\"vm\":{" KERNEL ",\"hwConfig\":{\"irqs\":[0]}}"), "vm.hwConfig.irqs: this version of nacre cannot apply it" },
 };
 
 static const struct error_case process_cases[] = {
@@ -345,6 +383,11 @@ TEST(document_rules)
 	check_cases(t, document_cases, ARRAY_SIZE(document_cases));
 }
 
+TEST(vm_rules)
+{
+	check_cases(t, vm_cases, ARRAY_SIZE(vm_cases));
+}
+
 TEST(process_rules)
 {
 	check_cases(t, process_cases, ARRAY_SIZE(process_cases));
@@ -360,4 +403,4 @@ TEST(seccomp_rules)
 	check_cases(t, seccomp_cases, ARRAY_SIZE(seccomp_cases));
 }
 
-TEST_MAIN(CASE(document_rules), CASE(process_rules), CASE(linux_rules), CASE(seccomp_rules))
+TEST_MAIN(CASE(document_rules), CASE(vm_rules), CASE(process_rules), CASE(linux_rules), CASE(seccomp_rules))

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How large a microVM is: processors and memory, from what config.json asks for and what the host has. Arithmetic only.
+ *
+ * Guest and monitor are in one cgroup, so a memory limit has to hold both: the guest gets what the monitor's share leaves.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define VM_MIB (1ULL << 20)
+
+/*
+ * What the processes beside the guest's memory need: monitor, supervisor and virtiofsd. First figures, to be replaced by
+ * measured ones; QEMU's is larger by its own code and by what software emulation keeps of translated code.
+ */
+#define VM_OVERHEAD_KVM (40 * VM_MIB)
+#define VM_OVERHEAD_QEMU (200 * VM_MIB)
+
+/* Less, and a distribution's kernel with its initramfs does not come up. */
+#define VM_MEMORY_MIN (96 * VM_MIB)
+/* What nobody has said anything about. */
+#define VM_MEMORY_DEFAULT (512 * VM_MIB)
+#define VM_MEMORY_MAX (1ULL << 40)	/* what the monitor's memory map can hold */
+#define VM_VCPUS_MAX 64U
+
+struct vm_size_request {
+	uint32_t hw_vcpus;		/* vm.hwConfig; 0: absent */
+	uint64_t hw_memory;
+	int64_t cpu_quota;		/* linux.resources, microseconds; 0: absent, negative: no limit */
+	uint64_t cpu_period;		/* 0: absent */
+	const char *cpus;		/* list of CPUs; NULL: absent */
+	int64_t memory_limit;		/* bytes; 0: absent, negative: no limit */
+	bool qemu;			/* the monitor is QEMU */
+	bool emulated;			/* and each instruction is emulated */
+	unsigned int host_cpus;		/* online, at least 1 */
+	uint64_t host_memory;		/* bytes; 0: not known */
+};
+
+struct vm_size {
+	unsigned int vcpus;
+	uint64_t memory;		/* of the guest, a multiple of 1 MiB */
+};
+
+/*
+ * vCPUs: hw_vcpus as it is; else as many as the quota can keep busy and the list has, whichever is less, and never more
+ * than the host has; else two, or one where each instruction is emulated. Memory: hw_memory; else the limit without the
+ * monitor's share, and never more than the host has; else VM_MEMORY_DEFAULT.
+ * -ERANGE (more than a microVM can have), -ENOSPC (the limit does not hold guest and monitor), -EINVAL (the list is none),
+ * with a text that names the property.
+ */
+int vm_size(const struct vm_size_request *q, struct vm_size *ret);

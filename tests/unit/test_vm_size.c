@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* runtime/vm_size: processors and memory of a microVM. */
+#include "runtime/vm_size.h"
+
+#include <errno.h>
+
+#include "runtime/base/err.h"
+#include "runtime/base/str.h"
+#include "tests/unit/test.h"
+
+#define GIB (1024 * VM_MIB)
+
+TEST(vcpus)
+{
+	static const struct {
+		uint32_t hw;
+		int64_t quota;
+		uint64_t period;
+		const char *cpus;
+		unsigned int host, want;
+		bool emulated;
+	} cases[] = {
+		{ .host = 8, .want = 2 },
+		{ .host = 1, .want = 1 },
+		{ .host = 8, .want = 1, .emulated = true },
+		{ .hw = 3, .host = 8, .want = 3 },
+		{ .hw = 3, .host = 2, .want = 3, .emulated = true },	/* as it is: slower than asked for, but as many */
+		{ .hw = 64, .host = 2, .want = 64 },
+		{ .hw = 1, .quota = 400000, .period = 100000, .host = 8, .want = 1 },
+		{ .quota = 100000, .period = 100000, .host = 8, .want = 1 },
+		{ .quota = 100001, .period = 100000, .host = 8, .want = 2 },
+		{ .quota = 1000, .period = 100000, .host = 8, .want = 1 },
+		{ .quota = 350000, .host = 8, .want = 4 },		/* the kernel's period */
+		{ .quota = 350000, .host = 8, .want = 4, .emulated = true },
+		{ .quota = 1600000, .period = 100000, .host = 8, .want = 8 },
+		{ .quota = INT64_MAX, .period = 1, .host = 100, .want = 64 },
+		{ .quota = INT64_MAX, .period = UINT64_MAX, .host = 8, .want = 1 },
+		{ .quota = -1, .period = 100000, .host = 8, .want = 2 },
+		{ .cpus = "0-3,7", .host = 8, .want = 5 },
+		{ .cpus = "0-3,2,3", .host = 8, .want = 4 },
+		{ .cpus = "0", .host = 8, .want = 1 },
+		{ .cpus = "0-8191", .host = 8, .want = 8 },
+		{ .cpus = "", .host = 8, .want = 2 },
+		{ .cpus = "0-3", .quota = 150000, .period = 100000, .host = 8, .want = 2 },
+		{ .cpus = "1", .quota = 800000, .period = 100000, .host = 8, .want = 1 },
+		{ .cpus = "0-127", .host = 256, .want = 64 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct vm_size_request q = { .hw_vcpus = cases[i].hw, .cpu_quota = cases[i].quota, .cpu_period = cases[i].period,
+					     .cpus = cases[i].cpus, .host_cpus = cases[i].host, .emulated = cases[i].emulated };
+		struct vm_size s = { 0 };
+
+		if (!CHECK_INT(vm_size(&q, &s), 0) || !CHECK_INT(s.vcpus, cases[i].want))
+			printf("#   case %zu: %s\n", i, err_text());
+	}
+}
+
+TEST(memory)
+{
+	static const struct {
+		uint64_t hw;
+		int64_t limit;
+		uint64_t host, want;
+		bool qemu;
+	} cases[] = {
+		{ .want = VM_MEMORY_DEFAULT },
+		{ .limit = -1, .want = VM_MEMORY_DEFAULT },
+		{ .limit = GIB, .want = GIB - VM_OVERHEAD_KVM },
+		{ .limit = GIB, .want = GIB - VM_OVERHEAD_QEMU, .qemu = true },
+		{ .limit = GIB + 12345, .want = GIB - VM_OVERHEAD_KVM },
+		{ .limit = VM_MEMORY_MIN + VM_OVERHEAD_KVM, .want = VM_MEMORY_MIN },
+		{ .limit = VM_MEMORY_MIN + VM_OVERHEAD_QEMU, .want = VM_MEMORY_MIN, .qemu = true },
+		{ .limit = 64 * GIB, .host = 24 * GIB + 4096, .want = 24 * GIB },
+		{ .limit = INT64_MAX, .want = VM_MEMORY_MAX },
+		{ .hw = 256 * VM_MIB, .want = 256 * VM_MIB },
+		{ .hw = 256 * VM_MIB + 1, .want = 256 * VM_MIB },
+		{ .hw = VM_MEMORY_MIN, .want = VM_MEMORY_MIN },
+		{ .hw = 64 * GIB, .host = 24 * GIB, .want = 64 * GIB },	/* as it is: a guest need not touch all */
+		{ .hw = 256 * VM_MIB, .limit = 256 * VM_MIB + VM_OVERHEAD_KVM, .want = 256 * VM_MIB },
+		{ .hw = 256 * VM_MIB, .limit = -1, .want = 256 * VM_MIB },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct vm_size_request q = { .hw_memory = cases[i].hw, .memory_limit = cases[i].limit, .host_cpus = 1,
+					     .host_memory = cases[i].host, .qemu = cases[i].qemu };
+		struct vm_size s = { 0 };
+
+		if (!CHECK_INT(vm_size(&q, &s), 0) || !CHECK_INT((int64_t)s.memory, (int64_t)cases[i].want))
+			printf("#   case %zu: %s\n", i, err_text());
+	}
+}
+
+TEST(refusals)
+{
+	static const struct {
+		struct vm_size_request q;
+		int want;
+		const char *text;
+	} cases[] = {
+		{ { .hw_vcpus = 65 }, -ERANGE, "vm.hwConfig.vcpus: a microVM has at most 64 virtual CPUs, not 65" },
+		{ { .cpus = "x" }, -EINVAL, "linux.resources.cpu.cpus: \"x\" is not a list of CPUs" },
+		{ { .cpus = "3-1" }, -EINVAL, "is not a list of CPUs" },
+		{ { .cpus = "1," }, -EINVAL, "is not a list of CPUs" },
+		{ { .cpus = "1-" }, -EINVAL, "is not a list of CPUs" },
+		{ { .cpus = "8192" }, -EINVAL, "is not a list of CPUs" },
+		{ { .cpus = "99999999999999999999" }, -EINVAL, "is not a list of CPUs" },
+		{ { .hw_memory = VM_MEMORY_MIN - 1 }, -ERANGE, "vm.hwConfig.memory: 95.9 MiB is too small for a microVM, which takes 96 MiB" },
+		{ { .hw_memory = VM_MEMORY_MAX + 1 }, -ERANGE, "vm.hwConfig.memory: a microVM has at most" },
+		{ { .hw_memory = UINT64_MAX, .memory_limit = INT64_MAX }, -ERANGE, "vm.hwConfig.memory: a microVM has at most" },
+		{ { .hw_memory = GIB, .memory_limit = GIB }, -ENOSPC, "do not fit into linux.resources.memory.limit" },
+		{ { .memory_limit = 1 }, -ENOSPC, "linux.resources.memory.limit: 1 B is too small for a microVM, which takes 136 MiB: 96" },
+		{ { .memory_limit = 136 * VM_MIB - 1 }, -ENOSPC, "is too small for a microVM, which takes 136 MiB: 96" },
+		{ { .memory_limit = 200 * VM_MIB, .qemu = true }, -ENOSPC, "is too small for a microVM, which takes 296 MiB" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct vm_size_request q = cases[i].q;
+		struct vm_size s = { 0 };
+
+		q.host_cpus = 4;
+		err_clear();
+		if (!CHECK_INT(vm_size(&q, &s), cases[i].want) || !CHECK(strstr(err_text(), cases[i].text) != NULL))
+			printf("#   case %zu: %s\n", i, err_text());
+	}
+}
+
+TEST_MAIN(CASE(vcpus), CASE(memory), CASE(refusals))
