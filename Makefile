@@ -3,6 +3,7 @@
 
 PREFIX  ?= /usr/local
 BINDIR  ?= $(PREFIX)/bin
+LIBEXECDIR ?= $(PREFIX)/libexec
 MANDIR  ?= $(PREFIX)/share/man
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 DESTDIR ?=
@@ -62,7 +63,7 @@ HEADERS  := $(foreach d,$(LIB_DIRS) runtime,$(wildcard $(d)/*.h))
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_BIN := $(UNIT_SRC:%.c=$(O)/%)
 # What of the guest's program is tested by itself; the rest stands in for files that are linked here.
-GUEST_UNIT_SRC := microvm/guest/guest_net.c microvm/guest/rtnl.c
+GUEST_UNIT_SRC := $(addprefix microvm/guest/,adapt.c description.c guest_net.c rtnl.c)
 # Everything of runtime/ but main.c may be linked into a unit test.
 UNIT_OBJ := $(LIB_OBJ) $(filter-out $(O)/runtime/main.o,$(BIN_OBJ)) $(GUEST_UNIT_SRC:%.c=$(O)/%.o)
 HELPER_SRC := $(wildcard tests/helpers/*.c)
@@ -74,7 +75,7 @@ FUZZ_BIN := $(FUZZ_SRC:%.c=$(O)/%)
 .SECONDARY:
 .PHONY: all deps test-deps helpers unit-bins install uninstall check unit lint bench demo fuzz clean help FORCE
 
-all: $(O)/nacre  ## build nacre (default)
+all: $(O)/nacre $(O)/nacre-guest  ## build nacre (default)
 
 help:  ## this list
 	@echo "make targets (variables: O=dir DEV=1 SAN=address,undefined V=1 SHARED_LIBS=1 PREFIX= DESTDIR=):"
@@ -92,6 +93,19 @@ $(O)/%.o: %.c $(O)/.flags
 
 $(O)/nacre: $(BIN_OBJ) $(LIB_OBJ)
 	$(call say,LD,$@) $(CC) $(LDFLAGS) $(LDHARDEN) $(LDSAN) -o $@ $^ $(LIBS)
+
+# The first program of a microVM: static, since there is nothing else in there. From the archive it takes what it needs of
+# nacre's objects; libmnl has no static form (Debian), so microvm/guest/ has its own netlink.c. Sanitizers cannot be static.
+GUEST_SRC := $(wildcard microvm/guest/*.c)
+GUEST_OBJ := $(GUEST_SRC:%.c=$(O)/%.o)
+GUEST_LIBS := -lseccomp -lcap -lyajl_s
+GUEST_STATIC := $(if $(SAN),-pie,-static-pie)
+
+$(O)/guest.a: $(filter-out $(O)/namespaces/netlink%.o $(O)/runtime/main.o,$(LIB_OBJ) $(BIN_OBJ))
+	$(call say,AR,$@) rm -f $@ && ar rcs $@ $^
+
+$(O)/nacre-guest: $(GUEST_OBJ) $(O)/guest.a
+	$(call say,LD,$@) $(CC) $(LDFLAGS) $(filter-out -pie,$(LDHARDEN)) $(LDSAN) $(GUEST_STATIC) -o $@ $^ $(GUEST_LIBS)
 
 $(O)/tests/unit/%: $(O)/tests/unit/%.o $(UNIT_OBJ)
 	@mkdir -p $(@D)
@@ -138,11 +152,12 @@ demo:  ## build and run a container, showing what it sees
 install: all  ## install to $(DESTDIR)$(PREFIX)
 	install -D -m 0755 $(O)/nacre $(DESTDIR)$(BINDIR)/nacre
 	ln -sf nacre $(DESTDIR)$(BINDIR)/nacre-vm
+	install -D -m 0755 $(O)/nacre-guest $(DESTDIR)$(LIBEXECDIR)/nacre/nacre-guest
 	install -D -m 0644 runtime/man/nacre.8 $(DESTDIR)$(MANDIR)/man8/nacre.8
 	install -D -m 0644 contrib/completion/nacre.bash $(DESTDIR)$(COMPLETIONDIR)/nacre
 
 uninstall:  ## remove what install put there
-	rm -f $(DESTDIR)$(BINDIR)/nacre $(DESTDIR)$(BINDIR)/nacre-vm $(DESTDIR)$(MANDIR)/man8/nacre.8 $(DESTDIR)$(COMPLETIONDIR)/nacre
+	rm -f $(DESTDIR)$(BINDIR)/nacre $(DESTDIR)$(BINDIR)/nacre-vm $(DESTDIR)$(LIBEXECDIR)/nacre/nacre-guest $(DESTDIR)$(MANDIR)/man8/nacre.8 $(DESTDIR)$(COMPLETIONDIR)/nacre
 
 clean:  ## remove the build directory
 	rm -rf $(O)

@@ -224,7 +224,7 @@ int lifecycle_exec(const struct exec_options *o, int *ret_status)
 	struct process_req q = { 0 };
 	enum container_status status;
 	pid_t init;
-	int r = preserve_fds_check(o->preserve_fds);
+	int terminal, r = preserve_fds_check(o->preserve_fds);
 
 	if (r == 0)
 		r = lifecycle_status(o->root, o->id, &c, &i, &status, &init);
@@ -240,9 +240,8 @@ int lifecycle_exec(const struct exec_options *o, int *ret_status)
 		r = foreground_prepare(&f, q.terminal && console < 0);
 	if (r < 0)
 		return r;
-	if (o->console_fd > 0 && q.terminal)
-		f.console_child = o->console_fd;
-	r = exec_process(&i, o, &q, o->detach ? NULL : &f, f.console_child >= 0 ? f.console_child : console, &pidfd);
+	terminal = o->console_fd > 0 ? o->console_fd : f.console_child >= 0 ? f.console_child : console;
+	r = exec_process(&i, o, &q, o->detach ? NULL : &f, terminal, &pidfd);
 	*ret_status = 0;
 	if (r < 0)
 		return oom_explain(&i, r);
