@@ -73,7 +73,7 @@ FUZZ_BIN := $(FUZZ_SRC:%.c=$(O)/%)
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps test-deps helpers unit-bins install uninstall check unit lint bench demo fuzz clean help FORCE
+.PHONY: all deps test-deps helpers unit-bins guest-test install uninstall check unit lint bench demo fuzz clean help FORCE
 
 all: $(O)/nacre $(O)/nacre-guest  ## build nacre (default)
 
@@ -115,6 +115,13 @@ $(O)/tests/unit/%: $(O)/tests/unit/%.o $(UNIT_OBJ)
 $(O)/tests/helpers/%: tests/helpers/%.c $(O)/.flags
 	@mkdir -p $(@D)
 	$(call say,CC,$@) $(CC) $(CFLAGS) -std=gnu11 -I. -D_GNU_SOURCE -Wall -Wextra -static -MMD -MP -MF $@.d -o $@ $<
+
+# The guest program in a virtual machine, without the host's side of it.
+$(O)/tests/guest/test_guest: $(O)/tests/guest/test_guest.o $(O)/tests/guest/vm.o $(UNIT_OBJ)
+	$(call say,LD,$@) $(CC) $(LDFLAGS) $(LDHARDEN) $(LDSAN) -o $@ $^ $(LIBS)
+
+guest-test: $(O)/nacre-guest $(O)/tests/guest/test_guest  ## boot the guest program in QEMU and try it (root, minutes)
+	NACRE_GUEST=$(O)/nacre-guest $(O)/tests/guest/test_guest
 
 helpers: $(HELPER_BIN)
 unit-bins: $(UNIT_BIN)
