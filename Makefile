@@ -95,11 +95,11 @@ $(O)/nacre: $(BIN_OBJ) $(LIB_OBJ)
 	$(call say,LD,$@) $(CC) $(LDFLAGS) $(LDHARDEN) $(LDSAN) -o $@ $^ $(LIBS)
 
 # The first program of a microVM: static, since there is nothing else in there. From the archive it takes what it needs of
-# nacre's objects; libmnl has no static form (Debian), so microvm/guest/ has its own netlink.c. Sanitizers cannot be static.
+# nacre's objects; libmnl has no static form (Debian), so microvm/guest/ has its own netlink.c. It lies in the guest's memory: no symbols. Sanitizers cannot be static.
 GUEST_SRC := $(wildcard microvm/guest/*.c)
 GUEST_OBJ := $(GUEST_SRC:%.c=$(O)/%.o)
 GUEST_LIBS := -lseccomp -lcap -lyajl_s
-GUEST_STATIC := $(if $(SAN),-pie,-static-pie)
+GUEST_STATIC := $(if $(SAN),-pie,-static-pie -s)
 
 $(O)/guest.a: $(filter-out $(O)/namespaces/netlink%.o $(O)/runtime/main.o,$(LIB_OBJ) $(BIN_OBJ))
 	$(call say,AR,$@) rm -f $@ && ar rcs $@ $^
@@ -127,7 +127,7 @@ helpers: $(HELPER_BIN)
 unit-bins: $(UNIT_BIN)
 
 # The record of a container is parsed in runtime/, and resources are turned into requests there; the rest is below it.
-FUZZ_LIB_SRC := $(LIB_SRC) runtime/state_json.c runtime/plan_resources.c
+FUZZ_LIB_SRC := $(LIB_SRC) runtime/state_json.c runtime/plan_resources.c runtime/stats_wire.c
 
 $(O)/tests/fuzz/%: tests/fuzz/%.c $(FUZZ_LIB_SRC)
 	@mkdir -p $(@D)

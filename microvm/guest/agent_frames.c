@@ -137,6 +137,7 @@ static int exec_start(struct agent *a, const struct channel_frame *f)
 		if (j->type != CHANNEL_EXEC || j->session != f->session || !j->made || j->go < 0)
 			continue;
 		j->serial = f->serial;
+		j->started = true;
 		if (write(j->go, "", 1) != 1)
 			return ERR(-errno, "cannot let the process go on");
 		fd_close(&j->go);
@@ -330,9 +331,12 @@ static int finished(struct agent *a, int r, const char *answer, size_t size)
 {
 	struct session *s = agent_session(a, 1);
 	struct channel_oom oom = { .kills = 0 };
-	struct channel_exited e = { .status = s->status };
+	struct channel_exited e;
 	unsigned char payload[CHANNEL_EXITED_SIZE];
 
+	if (s == NULL)
+		return 0;	/* the host has freed it meanwhile */
+	e = (struct channel_exited){ .status = s->status };
 	/* Not knowing why it ended is no reason not to say that it did. */
 	if (r == 0 && channel_get_oom(&(struct channel_frame){ .data = (const unsigned char *)answer, .size = size }, &oom) == 0)
 		e.oom = oom.kills > 0;
@@ -341,6 +345,20 @@ static int finished(struct agent *a, int r, const char *answer, size_t size)
 	channel_put_exited(payload, &e);
 	return channel_send(&a->channel, &(struct channel_frame){
 		.type = CHANNEL_EXITED, .session = 1, .data = payload, .size = sizeof(payload) });
+}
+
+/* An exec that failed at any point: the job has ended its process, unless it was itself killed. */
+static void drop_failed(struct agent *a, uint32_t number)
+{
+	struct session *s = a->sessions;
+
+	while (s != NULL && s->number != number)
+		s = s->next;
+	if (s == NULL)
+		return;
+	if (s->pid > 0 && !s->ended)
+		(void)kill(s->pid, SIGKILL);
+	agent_drop_session(a, s);
 }
 
 int agent_job_ended(struct agent *a, struct job *j)
@@ -357,10 +375,10 @@ int agent_job_ended(struct agent *a, struct job *j)
 		return finished(a, r, answer, size);
 	if (j->type == CHANNEL_CREATE)
 		return created(a, j, r, answer, size);
-	if (j->type == CHANNEL_EXEC && r < 0 && !j->made && agent_session(a, j->session) != NULL)
-		agent_drop_session(a, agent_session(a, j->session));
-	/* Made, and given up before EXEC_START: there is nobody to tell. */
-	if (j->made && j->go >= 0)
+	if (j->type == CHANNEL_EXEC && r < 0)
+		drop_failed(a, j->session);
+	/* Made, and given up before EXEC_START (or ended without it): there is nobody to tell. */
+	if (j->made && !j->started)
 		return 0;
 	return r < 0 ? agent_reply(a, j->session, j->serial, r, err_text(), strlen(err_text())) :
 		       agent_reply(a, j->session, j->serial, 0, answer, size);

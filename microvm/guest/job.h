@@ -35,6 +35,7 @@ struct job {
 	size_t in_max;
 	uint16_t rows, columns;	/* of EXEC: the terminal's size; 0: not known */
 	bool made;		/* of EXEC: the process waits, and the answer is that of EXEC_START */
+	bool started;		/* EXEC_START has come */
 };
 
 struct job_setup {

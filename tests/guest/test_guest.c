@@ -124,6 +124,7 @@ TEST(control)
 	VM;
 	_cleanup_cgroup_stats_ struct cgroup_stats s = { 0 };
 	struct channel_frame answer;
+	static const char more_pids[] = "{\"pids\":{\"limit\":77},\"memory\":{\"limit\":4096}}";
 	bool paused = false;
 	int *pids = NULL;
 	size_t n = 0, before;
@@ -144,7 +145,7 @@ TEST(control)
 	CHECK_INT(vm.sessions[1].out[1].len, before);
 	CHECK_INT(vm_exec(&vm, 2, "[\"true\"]", NULL), -EBUSY);
 	CHECK_INT(vm_ask(&vm, CHANNEL_RESUME, 0, NULL, 0), 0);
-	CHECK_INT(vm_ask(&vm, CHANNEL_UPDATE, 0, "{\"pids\":{\"limit\":77},\"memory\":{\"limit\":4096}}", 43), 0);
+	CHECK_INT(vm_ask(&vm, CHANNEL_UPDATE, 0, more_pids, strlen(more_pids)), 0);
 	CHECK_INT(vm_ask(&vm, CHANNEL_UPDATE, 0, "{\"pids\":1}", 10), -EINVAL);
 	CHECK_INT(vm_ask(&vm, CHANNEL_STATS, 0, NULL, 0), 0);
 	CHECK_INT(stats_wire_read(vm.reply.data, vm.reply.len, &s), 0);
@@ -211,11 +212,50 @@ TEST(no_program)
 	CHECK(strstr(vm.reply.data, "/no/such/program") != NULL);
 }
 
+/* Who writes to a reader that is gone learns it; one that cannot be executed, late; a user namespace. */
+TEST(more)
+{
+	VM;
+	static const char maps[] = ",\"uidMappings\":[{\"containerID\":0,\"hostID\":100000,\"size\":65536}],"
+				   "\"gidMappings\":[{\"containerID\":0,\"hostID\":100000,\"size\":65536}]";
+	_cleanup_free_ char *more = str_printf("%s", maps);
+
+	if (!CHECK(vm_start(&vm, "256", "[2]")) ||
+	    !CHECK_INT(vm_create(&vm, "[\"sh\",\"-c\",\"head -n 1 /proc/self/uid_map; ls /sys/class/net; exec sleep 1000\"]", false, more), 0) ||
+	    !CHECK_INT(vm_ask(&vm, CHANNEL_START, 1, NULL, 0), 0))
+		return;
+	CHECK(vm_expect(&vm, 1, CHANNEL_STDOUT, "100000      65536\nlo\n"));
+	CHECK_INT(vm_exec(&vm, 2, "[\"yes\"]", NULL), 0);
+	CHECK(vm_expect(&vm, 2, CHANNEL_STDOUT, "y\ny\n"));
+	CHECK_INT(channel_send_close(&vm.channel, 2, CHANNEL_STDOUT), 0);
+	CHECK_INT(vm_wait(&vm, 2), SIGPIPE);
+	/* A text file without an interpreter line. */
+	CHECK_INT(vm_exec(&vm, 3, "[\"/tmp/text\"]", NULL), -ENOENT);
+	CHECK_INT(vm_exec(&vm, 4, "[\"sh\",\"-c\",\"cp /bin/busybox /tmp/x; : >/tmp/text; chmod 755 /tmp/text\"]", NULL), 0);
+	CHECK_INT(vm_wait(&vm, 4), 0);
+	CHECK_INT(vm_exec(&vm, 5, "[\"/tmp/text\"]", NULL), -ENOEXEC);
+	CHECK_INT(vm_exec(&vm, 6, "[\"sh\",\"-c\",\"echo still there\"]", NULL), 0);
+	CHECK_INT(vm_wait(&vm, 6), 0);
+	CHECK(out_is(&vm, 6, CHANNEL_STDOUT, "still there\n", 12));
+}
+
+/* What fails at boot is told, and the machine switches itself off. */
+TEST(boot_failure)
+{
+	VM;
+
+	vm.bad_module = true;
+	CHECK(!vm_start(&vm, "256", "[2]"));
+	CHECK(vm.gone);
+	CHECK(vm_console_has(&vm, "nacre-guest: cannot load module \"999-bad.ko\": Exec format error"));
+	CHECK(vm_console_has(&vm, "reboot: Power down"));
+}
+
 /* All of them, or those whose names are given. */
 int main(int argc, char **argv)
 {
 	static const struct test_case cases[] = { CASE(streams), CASE(inside), CASE(exec), CASE(control), CASE(terminal),
-						  CASE(memory), CASE(errors), CASE(no_program) };
+						  CASE(memory), CASE(errors), CASE(no_program), CASE(more), CASE(boot_failure) };
 	int bad = 0;
 
 	if (argc == 1)

@@ -59,7 +59,7 @@ static bool add(struct cpio *c, const char *path, const char *name, mode_t mode)
 	return cpio_add_file(c, name, mode, data, len) == 0 || fail(name);
 }
 
-static bool add_modules(struct cpio *c, const struct kernel *k)
+static bool add_modules(const struct vm *vm, struct cpio *c, const struct kernel *k)
 {
 	static const char *const wanted[] = { "virtio_pci", "virtio_mmio", "virtiofs", "virtio_console", "virtio_net", "virtio_rng" };
 	_cleanup_module_files_ struct module_files files = { 0 };
@@ -86,7 +86,7 @@ static bool add_modules(struct cpio *c, const struct kernel *k)
 		if (!add(c, path, name, 0644))
 			return false;
 	}
-	return true;
+	return !vm->bad_module || cpio_add_file(c, "modules/999-bad.ko", 0644, "bad", 3) == 0;
 }
 
 static bool write_initramfs(const struct vm *vm, const struct kernel *k)
@@ -98,7 +98,7 @@ static bool write_initramfs(const struct vm *vm, const struct kernel *k)
 	int fd;
 
 	cpio_init(&c, &b);
-	if (!add(&c, guest != NULL ? guest : "build/nacre-guest", "init", 0755) || !add_modules(&c, k) || cpio_finish(&c) < 0)
+	if (!add(&c, guest != NULL ? guest : "build/nacre-guest", "init", 0755) || !add_modules(vm, &c, k) || cpio_finish(&c) < 0)
 		return false;
 	snprintf(path, sizeof(path), "%s/initramfs", vm->dir);
 	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -123,7 +123,7 @@ static bool make_share(const struct vm *vm)
 	}
 	snprintf(command, sizeof(command),
 		 "cd %s/share && for a in $(busybox --list); do [ $a = busybox ] || ln -s busybox rootfs/bin/$a; done; cp /bin/busybox rootfs/bin && "
-		 "head -c 1048576 /dev/urandom >rootfs/random && echo from the host >mounts/2/file", vm->dir);
+		 "head -c 1048576 /dev/urandom >rootfs/random && echo from the host >mounts/2/file && mkdir rootfs/volume && chmod -R a+rwX rootfs", vm->dir);
 	return system(command) == 0 || fail("make the share");
 }
 
@@ -306,6 +306,15 @@ static bool turn(struct vm *vm, int timeout_ms)
 	return !vm->gone;
 }
 
+bool vm_console_has(const struct vm *vm, const char *text)
+{
+	_cleanup_free_ char *console = NULL;
+	char path[80];
+
+	snprintf(path, sizeof(path), "%s/console", vm->dir);
+	return file_read(AT_FDCWD, path, 1 << 20, &console, NULL) == 0 && strstr(console, text) != NULL;
+}
+
 #define UNTIL(vm, condition) while (!(condition)) if (!turn(vm, VM_TIMEOUT_MS)) break
 
 void vm_idle(struct vm *vm, int ms)
@@ -377,6 +386,7 @@ int vm_wait(struct vm *vm, uint32_t session)
 
 #define PROCESS "{\"terminal\":%s,\"user\":{\"uid\":0,\"gid\":0},\"args\":%s,\"env\":[\"PATH=/bin\",\"TERM=xterm\"],\"cwd\":\"/\"}"
 
+/* more: the maps of a user namespace; "": none. */
 int vm_create(struct vm *vm, const char *args, bool terminal, const char *more)
 {
 	_cleanup_buf_ struct buf b = BUF_NULL;
@@ -391,8 +401,8 @@ int vm_create(struct vm *vm, const char *args, bool terminal, const char *more)
 		     "\"hooks\":{\"prestart\":[{\"path\":\"/no/such/hook\"}]},"
 		     "\"linux\":{\"cgroupsPath\":\"/of/the/host\",\"resources\":{\"memory\":{\"limit\":1048576},\"pids\":{\"limit\":50}},"
 		     "\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"mount\"},{\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":\"cgroup\"},"
-		     "{\"type\":\"network\",\"path\":\"/run/netns/of-the-host\"}]");
-	buf_printf(&b, "%s}}", more);
+		     "{\"type\":\"network\",\"path\":\"/run/netns/of-the-host\"}");
+	buf_printf(&b, "%s]%s}}", *more != '\0' ? ",{\"type\":\"user\"}" : "", more);
 	return vm_ask(vm, CHANNEL_CREATE, 1, b.data, b.len);
 }
 
@@ -431,7 +441,7 @@ bool vm_start(struct vm *vm, const char *memory, const char *mounts)
 {
 	struct kernel k = { "", "" };
 
-	*vm = (struct vm){ .fd = FD_NONE, .channel = CHANNEL_NULL(CHANNEL_HOST) };
+	*vm = (struct vm){ .bad_module = vm->bad_module, .fd = FD_NONE, .channel = CHANNEL_NULL(CHANNEL_HOST) };
 	snprintf(vm->dir, sizeof(vm->dir), "/tmp/nacre-guest-XXXXXX");
 	if (mkdtemp(vm->dir) == NULL)
 		return fail("mkdtemp");

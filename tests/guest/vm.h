@@ -23,6 +23,7 @@ struct vm_session {
 
 struct vm {
 	char dir[64];
+	bool bad_module;	/* set before the start: the last module is no module */
 	pid_t qemu, files;
 	int fd;			/* our end of the port */
 	struct channel channel;
@@ -57,5 +58,7 @@ int vm_wait(struct vm *vm, uint32_t session);
 int vm_run(struct vm *vm, const char *args, bool terminal);
 int vm_create(struct vm *vm, const char *args, bool terminal, const char *more);
 int vm_exec(struct vm *vm, uint32_t session, const char *args, const struct channel_exec *options);
+/* What the guest's kernel has printed so far. */
+bool vm_console_has(const struct vm *vm, const char *text);
 /* Takes in what comes for that long. */
 void vm_idle(struct vm *vm, int ms);
