@@ -17,7 +17,7 @@
  * unasked has serial 0. Payloads:
  *
  *	host to guest
- *	CONFIGURE	JSON: the guest description (microvm/guest/description.h)
+ *	CONFIGURE	JSON: the guest description (microvm/guest/description.h), the first request
  *	CREATE		JSON: config.json as it is. Opens session 1
  *	START
  *	EXEC		u32 flags, u16 rows, u16 columns, u32 length, that many bytes JSON: the process object; the rest is
@@ -37,7 +37,8 @@
  *	guest to host
  *	HELLO		u32 version, then the kernel's release
  *	REPLY		u32 errno (0: it worked), then an error's text or the answer
- *	EXITED		u32 wait status (wait(2)), u8 oom. After the session's output is delivered and closed
+ *	EXITED		u32 wait status (wait(2)), u8: memory ran out and the kernel killed something of it. After the session's
+ *			output is delivered and closed
  *	OOM_EVENT	as OOM's reply: the container has run out of memory
  *	LOG		text
  *

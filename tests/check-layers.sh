@@ -19,7 +19,7 @@ seccomp:        runtime/base
 microvm:        runtime/base
 microvm/guest:  runtime/base microvm oci namespaces cgroups seccomp runtime
 runtime:        runtime/base oci namespaces cgroups seccomp microvm
-tests:          runtime/base runtime oci namespaces cgroups seccomp microvm
+tests:          runtime/base runtime oci namespaces cgroups seccomp microvm microvm/guest
 '
 
 # LIBRARY HEADER: the only files that include it, so that a library can be replaced in one place.

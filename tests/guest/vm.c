@@ -384,7 +384,9 @@ int vm_wait(struct vm *vm, uint32_t session)
 
 /* ---- the container ---- */
 
-#define PROCESS "{\"terminal\":%s,\"user\":{\"uid\":0,\"gid\":0},\"args\":%s,\"env\":[\"PATH=/bin\",\"TERM=xterm\"],\"cwd\":\"/\"}"
+#define CAP_LIST "[\"CAP_MKNOD\",\"CAP_KILL\",\"CAP_DAC_OVERRIDE\"]"
+#define CAPS "\"capabilities\":{\"bounding\":" CAP_LIST ",\"effective\":" CAP_LIST ",\"permitted\":" CAP_LIST "}"
+#define PROCESS "{\"terminal\":%s,\"user\":{\"uid\":0,\"gid\":0},\"args\":%s,\"env\":[\"PATH=/bin\",\"TERM=xterm\"],\"cwd\":\"/\"," CAPS "}"
 
 /* more: the maps of a user namespace; "": none. */
 int vm_create(struct vm *vm, const char *args, bool terminal, const char *more)
@@ -399,7 +401,9 @@ int vm_create(struct vm *vm, const char *args, bool terminal, const char *more)
 		     "{\"destination\":\"/dev/pts\",\"type\":\"devpts\",\"source\":\"devpts\",\"options\":[\"newinstance\",\"ptmxmode=0666\"]},"
 		     "{\"destination\":\"/sys\",\"type\":\"sysfs\",\"source\":\"sysfs\",\"options\":[\"ro\"]}],"
 		     "\"hooks\":{\"prestart\":[{\"path\":\"/no/such/hook\"}]},"
-		     "\"linux\":{\"cgroupsPath\":\"/of/the/host\",\"resources\":{\"memory\":{\"limit\":1048576},\"pids\":{\"limit\":50}},"
+		     "\"linux\":{\"cgroupsPath\":\"/of/the/host\",\"resources\":{\"memory\":{\"limit\":1048576},\"pids\":{\"limit\":50},"
+		     "\"devices\":[{\"allow\":false,\"access\":\"rwm\"}]},\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ALLOW\","
+		     "\"syscalls\":[{\"names\":[\"sethostname\"],\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":38}]},"
 		     "\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"mount\"},{\"type\":\"ipc\"},{\"type\":\"uts\"},{\"type\":\"cgroup\"},"
 		     "{\"type\":\"network\",\"path\":\"/run/netns/of-the-host\"}");
 	buf_printf(&b, "%s]%s}}", *more != '\0' ? ",{\"type\":\"user\"}" : "", more);
