@@ -66,7 +66,7 @@ struct session *session_new(uint32_t number, struct session_far *far, int *ret_r
 		return NULL;
 	}
 	s->number = number;
-	s->console = FD_NONE;
+	s->console = s->slave = FD_NONE;
 	for (int i = 0; i < CHANNEL_STREAMS; i++)
 		s->fd[i] = FD_NONE;
 	*ret_r = make_streams(s, far);
@@ -84,6 +84,7 @@ void session_free(struct session *s)
 	for (int i = 0; i < CHANNEL_STREAMS; i++)
 		fd_close(&s->fd[i]);
 	fd_close(&s->console);
+	fd_close(&s->slave);
 	buf_deinit(&s->input);
 	free(s);
 }
@@ -107,6 +108,8 @@ int session_take_terminal(struct session *s)
 	s->fd[CHANNEL_STDIN] = fcntl(master, F_DUPFD_CLOEXEC, 3);
 	if (s->fd[CHANNEL_STDIN] < 0)
 		return ERR(-errno, "cannot take the terminal in the guest");
+	/* Without it the first close of the terminal inside would be its end; no more is lost when it cannot be had. */
+	s->slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	s->fd[CHANNEL_STDOUT] = take_fd(&master);
 	s->terminal = true;
 	return 0;
@@ -175,20 +178,25 @@ void session_input_end(struct session *s)
 static int close_output(struct session *s, struct channel *c, enum channel_stream k)
 {
 	fd_close(&s->fd[k]);
+	/* Without its master a terminal hangs up. */
+	if (s->terminal) {
+		fd_close(&s->fd[CHANNEL_STDIN]);
+		fd_close(&s->slave);
+	}
 	return s->told || s->freed ? 0 : channel_send_close(c, s->number, k);
 }
 
-/* What nobody is to see is read all the same: who writes must not stand still, or be killed, because of it. */
-static bool is_dropped(const struct session *s, const struct channel *c, enum channel_stream k)
+/* What others write after the end is read all the same: they must not stand still, or be killed, because of it. */
+static bool is_dropped(const struct session *s)
 {
-	return s->told || s->freed || (s->terminal && channel_unread(c, s->number, k));
+	return s->told || s->freed;
 }
 
 /* *ret_more: it is not known to have nothing left. */
 static int read_output(struct session *s, struct channel *c, enum channel_stream k, bool *ret_more)
 {
 	unsigned char bytes[CHANNEL_DATA_MAX];
-	bool dropped = is_dropped(s, c, k);
+	bool dropped = is_dropped(s);
 	size_t room = dropped ? sizeof(bytes) : channel_room(c, s->number, k);
 	ssize_t n;
 
@@ -215,6 +223,8 @@ int session_relay(struct session *s, struct channel *c)
 	bool more_out = false, more_err = false;
 	int r = s->pid > 0 ? write_input(s, c) : 0;
 
+	if (is_dropped(s))
+		fd_close(&s->slave);
 	if (r == 0)
 		r = read_output(s, c, CHANNEL_STDOUT, &more_out);
 	if (r == 0)
@@ -231,7 +241,7 @@ size_t session_wait(const struct session *s, const struct channel *c, struct pol
 	if (s->fd[CHANNEL_STDIN] >= 0 && s->pid > 0 && s->input_done < s->input.len)
 		at[n++] = (struct pollfd){ .fd = s->fd[CHANNEL_STDIN], .events = POLLOUT };
 	for (unsigned int k = CHANNEL_STDOUT; k < CHANNEL_STREAMS; k++)
-		if (s->fd[k] >= 0 && (is_dropped(s, c, (enum channel_stream)k) || channel_room(c, s->number, (enum channel_stream)k) > 0))
+		if (s->fd[k] >= 0 && (is_dropped(s) || channel_room(c, s->number, (enum channel_stream)k) > 0))
 			at[n++] = (struct pollfd){ .fd = s->fd[k], .events = POLLIN };
 	return n;
 }

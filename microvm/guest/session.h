@@ -20,6 +20,7 @@ struct session {
 	int fd[CHANNEL_STREAMS];	/* our ends */
 	int console;			/* where a terminal's master would come from */
 	bool terminal;
+	int slave;			/* of a terminal: held open until the process ends, so that it may close its own for a while */
 	struct buf input;		/* come, not yet taken by the process; at most a window */
 	size_t input_done;
 	bool input_ended;

@@ -172,6 +172,7 @@ TEST(control)
 TEST(terminal)
 {
 	VM;
+	const struct channel_exec tty = { .flags = CHANNEL_EXEC_TTY };
 
 	if (!CHECK(vm_start(&vm, "256", "[2]")) ||
 	    !CHECK_INT(vm_run(&vm, "[\"sh\",\"-c\",\"tty; test -t 2 && read x; echo got $x; exec sleep 1000\"]", true), 0))
@@ -179,6 +180,14 @@ TEST(terminal)
 	CHECK(vm_expect(&vm, 1, CHANNEL_STDOUT, "/dev/pts/0\r\n"));
 	CHECK(vm_write(&vm, 1, "hello\n", 6, false));
 	CHECK(vm_expect(&vm, 1, CHANNEL_STDOUT, "got hello\r\n"));
+	/* A terminal that is closed inside for a while is not gone; one that nobody outside holds any more hangs up. */
+	CHECK_INT(vm_exec(&vm, 2, "[\"sh\",\"-c\",\"t=$(tty); exec <&- >&- 2>&-; sleep 1; echo again >$t; exit 6\"]", &tty), 0);
+	CHECK_INT(vm_wait(&vm, 2), 6 << 8);
+	CHECK(vm_expect(&vm, 2, CHANNEL_STDOUT, "again\r\n"));
+	CHECK_INT(vm_exec(&vm, 3, "[\"sh\",\"-c\",\"trap 'exit 5' HUP; echo ready; while :; do sleep 1; done\"]", &tty), 0);
+	CHECK(vm_expect(&vm, 3, CHANNEL_STDOUT, "ready\r\n"));
+	CHECK_INT(channel_send_close(&vm.channel, 3, CHANNEL_STDOUT), 0);
+	CHECK_INT(vm_wait(&vm, 3), 5 << 8);
 	kill_init(&vm, SIGKILL, false);
 	CHECK_INT(vm_wait(&vm, 1), SIGKILL);
 }

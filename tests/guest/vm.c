@@ -105,6 +105,7 @@ static bool write_initramfs(const struct vm *vm, const struct kernel *k)
 	if (fd < 0 || fd_write_all(fd, b.data, b.len) < 0)
 		return fail(path);
 	close(fd);
+	printf("# initramfs: %zu KiB\n", b.len / 1024);
 	return true;
 }
 
