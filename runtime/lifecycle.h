@@ -14,6 +14,7 @@
 #include "runtime/plan.h"
 #include "runtime/state.h"
 
+struct spec;
 struct spec_resources;
 
 struct create_options {
@@ -30,6 +31,10 @@ struct create_options {
 	bool no_pivot, no_new_keyring, debug;
 	unsigned int preserve_fds;
 	enum cgroup_manager cgroup_manager;
+	int console_fd;			/* a connected socket in place of console_socket, stays the caller's; 0: none */
+	/* Changes what config.json says before it is planned (in a virtual machine); NULL: it is taken as it is. */
+	int (*adapt)(struct spec *spec, const void *data);
+	const void *adapt_data;
 };
 
 /* Reads and plans a bundle; nothing is made. *ret_text: the text of config.json (malloc'ed), may be NULL. */
@@ -57,6 +62,10 @@ struct exec_options {
 	size_t n_env, n_caps, n_additional_gids;
 	bool tty, detach, no_new_privs, ignore_paused;
 	unsigned int preserve_fds;
+	int console_fd;				/* as create's */
+	/* The process is there and waits; what this gives, if not 0, is the exec's failure. NULL: it goes on at once. */
+	int (*made)(pid_t pid, void *data);
+	void *made_data;
 };
 
 int lifecycle_exec(const struct exec_options *o, int *ret_status);

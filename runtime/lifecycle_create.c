@@ -115,7 +115,9 @@ int lifecycle_plan(const struct create_options *o, struct plan **ret_plan, char 
 	if (r < 0)
 		return r;
 	options.bundle = arena_strdup(spec->arena, bundle);
-	r = options.bundle == NULL ? ERR_NOMEM() : plan_isolation(o, spec, &options);
+	r = options.bundle == NULL ? ERR_NOMEM() : o->adapt != NULL ? o->adapt(spec, o->adapt_data) : 0;
+	if (r == 0)
+		r = plan_isolation(o, spec, &options);
 	if (r < 0) {
 		spec_free(spec);
 		return r;
@@ -265,7 +267,7 @@ static int check_terminal(const struct create_options *o, const struct plan *p, 
 {
 	bool terminal = p->has_process && p->process.terminal;
 
-	if (terminal && o->console_socket == NULL && !foreground)
+	if (terminal && o->console_socket == NULL && o->console_fd <= 0 && !foreground)
 		return ERR_HINT(ERR_PLAIN(-EINVAL, "cannot allocate a terminal: process.terminal is set, but there is no --console-socket"),
 				"a detached container's terminal needs somebody to hold it: pass --console-socket, or run without --detach");
 	if (!terminal && o->console_socket != NULL)
@@ -336,7 +338,7 @@ int lifecycle_create(const struct create_options *o)
 		return r;
 	i.c = &c;
 	i.plan = plan;
-	l.console = console;
+	l.console = o->console_fd > 0 ? o->console_fd : console;
 	r = create_steps(&i, o, &l, text, len);
 	if (r == 0)
 		r = i.ops->commit(&i);

@@ -169,7 +169,7 @@ static int load_process(const struct exec_options *o, struct container *c, struc
 		q->selinux = o->process_label;
 	if (o->console_socket != NULL && !q->terminal)
 		return ERR_PLAIN(-EINVAL, "--console-socket is given, but the process has no terminal");
-	if (o->detach && q->terminal && o->console_socket == NULL)
+	if (o->detach && q->terminal && o->console_socket == NULL && o->console_fd <= 0)
 		return ERR_PLAIN(-EINVAL, "cannot allocate a terminal for a detached process without --console-socket");
 	return 0;
 }
@@ -195,6 +195,8 @@ static int exec_process(struct instance *i, const struct exec_options *o, const 
 	/* Before it runs: it may ask for the terminal's size at once. */
 	if (r == 0 && f != NULL)
 		r = foreground_take_terminal(f);
+	if (r == 0 && o->made != NULL)
+		r = o->made(pid, o->made_data);
 	if (r == 0 && o->pidfd_socket != NULL)
 		r = pidfd_send(o->pidfd_socket, *ret_pidfd);
 	if (r == 0)
@@ -222,7 +224,7 @@ int lifecycle_exec(const struct exec_options *o, int *ret_status)
 	struct process_req q = { 0 };
 	enum container_status status;
 	pid_t init;
-	int r = preserve_fds_check(o->preserve_fds);
+	int terminal, r = preserve_fds_check(o->preserve_fds);
 
 	if (r == 0)
 		r = lifecycle_status(o->root, o->id, &c, &i, &status, &init);
@@ -238,7 +240,8 @@ int lifecycle_exec(const struct exec_options *o, int *ret_status)
 		r = foreground_prepare(&f, q.terminal && console < 0);
 	if (r != 0)
 		return r;
-	r = exec_process(&i, o, &q, o->detach ? NULL : &f, f.console_child >= 0 ? f.console_child : console, &pidfd);
+	terminal = o->console_fd > 0 ? o->console_fd : f.console_child >= 0 ? f.console_child : console;
+	r = exec_process(&i, o, &q, o->detach ? NULL : &f, terminal, &pidfd);
 	*ret_status = 0;
 	if (r < 0)
 		return oom_explain(&i, r);

@@ -7,7 +7,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # FOLDER: the folders whose headers its files may include, besides its own. A file belongs to the
 # longest FOLDER that its path starts with. The mechanisms (namespaces, cgroups, seccomp, microvm)
-# never see each other, nor the plan, nor the specification: runtime/ translates for them.
+# never see each other, nor the plan, nor the specification: runtime/ translates for them. microvm/guest is
+# no mechanism but a second program, the microVM's first process, which holds a container as nacre does: it stands
+# on top of runtime/, and nothing of it is linked into nacre.
 layers='
 runtime/base:
 oci:            runtime/base
@@ -15,7 +17,7 @@ namespaces:     runtime/base
 cgroups:        runtime/base
 seccomp:        runtime/base
 microvm:        runtime/base
-microvm/guest:  runtime/base microvm oci namespaces cgroups seccomp
+microvm/guest:  runtime/base microvm oci namespaces cgroups seccomp runtime
 runtime:        runtime/base oci namespaces cgroups seccomp microvm
 tests:          runtime/base runtime oci namespaces cgroups seccomp microvm microvm/guest
 '

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See adapt.h. */
+#include "microvm/guest/adapt.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+#include "microvm/guest/description.h"
+#include "oci/spec.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/str.h"
+
+#define OWN_NETWORK "/proc/self/ns/net"
+
+static bool in_share(const struct guest_description *d, size_t mount)
+{
+	for (size_t i = 0; i < d->n_mounts; i++)
+		if (d->mounts[i] == mount)
+			return true;
+	return false;
+}
+
+static bool has_option(const struct spec_mount *m, const char *option)
+{
+	return str_in(option, m->options.v, m->options.n);
+}
+
+static bool is_bind(const struct spec_mount *m)
+{
+	return has_option(m, "bind") || has_option(m, "rbind") ||
+	       (m->type != NULL && (str_eq(m->type, "bind") || str_eq(m->type, "rbind")));
+}
+
+static bool has_namespace(const struct spec *s, const char *type)
+{
+	for (size_t i = 0; i < s->linux_.n_namespaces; i++)
+		if (str_eq(s->linux_.namespaces[i].type, type))
+			return true;
+	return false;
+}
+
+static int bind_sysfs(struct arena *a, struct spec_mount *m)
+{
+	const char **v = arena_array(a, m->options.n + 2, sizeof(*v));
+
+	if (v == NULL)
+		return ERR_NOMEM();
+	for (size_t i = 0; i < m->options.n; i++)
+		v[i] = m->options.v[i];
+	v[m->options.n] = "rbind";
+	m->options = (struct strv){ .v = v, .n = m->options.n + 1 };
+	m->type = "bind";
+	m->source = "/sys";
+	return 0;
+}
+
+static int adapt_mount(struct spec *s, struct spec_mount *m, size_t i, const struct guest_description *d)
+{
+	if (in_share(d, i)) {
+		if (!is_bind(m))
+			return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu]: is in the share, but is no bind mount", i);
+		m->source = arena_printf(s->arena, SHARE_MOUNT "/mounts/%zu", i);
+		return m->source == NULL ? ERR_NOMEM() : 0;
+	}
+	/* Its source would be a path of the guest's. */
+	if (is_bind(m) && !has_option(m, "remount"))
+		return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu]: its source is not in the share", i);
+	if (m->type != NULL && str_eq(m->type, "sysfs") && has_namespace(s, "user"))
+		return bind_sysfs(s->arena, m);
+	return 0;
+}
+
+static int adapt_mounts(struct spec *s, const struct guest_description *d)
+{
+	struct spec_mount *v = arena_array(s->arena, s->n_mounts, sizeof(*v));
+
+	if (v == NULL)
+		return ERR_NOMEM();
+	if (d->n_mounts > 0 && d->mounts[d->n_mounts - 1] >= s->n_mounts)
+		return ERR_PLAIN(-EINVAL, "the guest description: mounts: config.json has %zu only", s->n_mounts);
+	for (size_t i = 0; i < s->n_mounts; i++) {
+		int r;
+
+		v[i] = s->mounts[i];
+		r = adapt_mount(s, &v[i], i, d);
+		if (r < 0)
+			return r;
+	}
+	s->mounts = v;
+	return 0;
+}
+
+static int adapt_namespaces(struct spec *s)
+{
+	struct spec_linux *l = &s->linux_;
+	struct spec_namespace *v = arena_array(s->arena, l->n_namespaces, sizeof(*v));
+
+	if (v == NULL)
+		return ERR_NOMEM();
+	for (size_t i = 0; i < l->n_namespaces; i++) {
+		v[i] = l->namespaces[i];
+		if (str_eq(v[i].type, "network"))
+			v[i].path = OWN_NETWORK;
+		else if (v[i].path != NULL)
+			return ERR_PLAIN(-EINVAL, "config.json: linux.namespaces[%zu].path: a virtual machine cannot join "
+					 "the host's %s namespace", i, v[i].type);
+	}
+	l->namespaces = v;
+	return 0;
+}
+
+int guest_adapt_resources(struct spec *s)
+{
+	const struct spec_resources *in = &s->linux_.resources;
+	struct spec_kv *unified = arena_array(s->arena, in->n_unified, sizeof(*unified));
+	struct spec_resources out = {
+		.has_devices = in->has_devices, .device_rules = in->device_rules, .n_device_rules = in->n_device_rules,
+		.has_pids = in->has_pids, .pids_limit = in->pids_limit,
+		.hugepage_limits = in->hugepage_limits, .n_hugepage_limits = in->n_hugepage_limits,
+		.unified = unified,
+	};
+
+	if (unified == NULL)
+		return ERR_NOMEM();
+	for (size_t i = 0; i < in->n_unified; i++)
+		if (str_starts(in->unified[i].key, "pids.") || str_starts(in->unified[i].key, "hugetlb."))
+			unified[out.n_unified++] = in->unified[i];
+	s->linux_.resources = out;
+	return 0;
+}
+
+int guest_adapt(struct spec *s, const void *data)
+{
+	const struct guest_description *d = data;
+	int r;
+
+	if (s->has_root) {
+		s->root.path = arena_printf(s->arena, SHARE_MOUNT "%s", d->rootfs);
+		if (s->root.path == NULL)
+			return ERR_NOMEM();
+	}
+	r = adapt_mounts(s, d);
+	if (r == 0)
+		r = adapt_namespaces(s);
+	if (r == 0)
+		r = guest_adapt_resources(s);
+	s->linux_.cgroups_path = NULL;
+	s->hooks = (struct spec_hooks){ .start_container = s->hooks.start_container };
+	s->vm = (struct spec_vm){ .present = false };
+	return r;
+}

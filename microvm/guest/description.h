@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The guest description: what the host tells beside config.json (the payload of CONFIGURE), one JSON object. The host's
+ * half, which writes it, is runtime/vm_describe.h.
+ *
+ *	id		the container's
+ *	hostname	of the machine itself; the container's own is config.json's
+ *	time		{ "seconds": u64, "nanoseconds": u64 }: the wall clock, UTC
+ *	entropy		hexadecimal digits, at most 1024: a seed for the kernel's random numbers, counted as such
+ *	share		the tag of the one virtio-fs export; mounted on SHARE_MOUNT here
+ *	rootfs		path of the root file system in the share: "/rootfs"
+ *	mounts		[ n, … ]: of these mounts of config.json (by index) the source is in the share, as /mounts/n
+ *	network		optional: runtime/net_wire.h
+ *
+ * Strict: all but network must be there, nothing else may be.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct net_config;
+
+#define SHARE_MOUNT "/share"
+#define GUEST_MOUNTS_MAX 4096
+#define GUEST_ENTROPY_MAX 512
+
+struct guest_description {
+	const char *id, *hostname, *share, *rootfs;
+	uint64_t seconds, nanoseconds;
+	const unsigned char *entropy;
+	size_t entropy_size;
+	const size_t *mounts;		/* ascending */
+	size_t n_mounts;
+	const struct net_config *network;	/* NULL: none */
+};
+
+struct arena;
+
+/* In a, copied. -EINVAL or -ENOMEM with a text. */
+int guest_description_read(struct arena *a, const char *text, size_t len, struct guest_description *ret);

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What of the host's config.json a guest does, and what it is told beside it. */
+#include "tests/unit/test.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "microvm/guest/adapt.h"
+#include "microvm/guest/description.h"
+#include "namespaces/net_config.h"
+#include "oci/spec.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/str.h"
+
+#define CONFIG(mounts, linux_) \
+	"{\"ociVersion\":\"1.2.0\",\"root\":{\"path\":\"/on/the/host\",\"readonly\":true},\"vm\":{\"kernel\":{\"path\":\"/vmlinuz\"}}," \
+	"\"hooks\":{\"prestart\":[{\"path\":\"/a\"}],\"createRuntime\":[{\"path\":\"/b\"}],\"createContainer\":[{\"path\":\"/c\"}]," \
+	"\"startContainer\":[{\"path\":\"/d\"}],\"poststart\":[{\"path\":\"/e\"}],\"poststop\":[{\"path\":\"/f\"}]}," \
+	"\"annotations\":{\"x\":\"y\"},\"mounts\":[" mounts "],\"linux\":{" linux_ "}}"
+
+static const char everything[] = CONFIG(
+	"{\"destination\":\"/proc\",\"type\":\"proc\",\"source\":\"proc\"},"
+	"{\"destination\":\"/v\",\"type\":\"none\",\"source\":\"/host/v\",\"options\":[\"rbind\",\"ro\"]},"
+	"{\"destination\":\"/w\",\"type\":\"bind\",\"source\":\"/host/w\"},"
+	"{\"destination\":\"/v\",\"type\":\"none\",\"options\":[\"bind\",\"remount\",\"ro\"]},"
+	"{\"destination\":\"/sys\",\"type\":\"sysfs\",\"source\":\"sysfs\",\"options\":[\"ro\"]}",
+	"\"cgroupsPath\":\"/host/path\",\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"network\",\"path\":\"/run/netns/n\"},{\"type\":\"mount\"}],"
+	"\"resources\":{\"devices\":[{\"allow\":false,\"access\":\"rwm\"}],\"memory\":{\"limit\":1},\"cpu\":{\"shares\":2,\"cpus\":\"0\"},"
+	"\"pids\":{\"limit\":7},\"blockIO\":{\"weight\":10},\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":9}],"
+	"\"rdma\":{\"mlx\":{\"hcaHandles\":1}},"
+	"\"unified\":{\"memory.high\":\"1\",\"pids.max\":\"5\",\"hugetlb.2MB.max\":\"6\",\"pidsx\":\"7\",\"cpu.weight\":\"8\"}}");
+
+static int adapt(const char *config, const size_t *mounts, size_t n, struct spec **ret)
+{
+	const struct guest_description d = { .id = "x", .rootfs = "/rootfs", .mounts = mounts, .n_mounts = n };
+	int r = spec_parse("config.json", config, strlen(config), ret);
+
+	return r == 0 ? guest_adapt(*ret, &d) : r;
+}
+
+TEST(all_of_it)
+{
+	static const size_t mounts[] = { 1, 2 };
+	_cleanup_spec_ struct spec *s = NULL;
+	const struct spec_resources *r;
+
+	if (!CHECK_INT(adapt(everything, mounts, 2, &s), 0))
+		return;
+	CHECK_STR(s->root.path, "/share/rootfs");
+	CHECK(s->root.readonly);
+	CHECK_STR(s->mounts[0].source, "proc");
+	CHECK_STR(s->mounts[1].source, "/share/mounts/1");
+	CHECK_STR(s->mounts[2].source, "/share/mounts/2");
+	CHECK(s->mounts[1].options.n == 2 && s->mounts[3].source == NULL && s->n_mounts == 5);
+	CHECK_STR(s->mounts[4].type, "sysfs");
+	CHECK(s->linux_.namespaces[0].path == NULL && s->linux_.namespaces[2].path == NULL);
+	CHECK_STR(s->linux_.namespaces[1].path, "/proc/self/ns/net");
+	CHECK(s->linux_.cgroups_path == NULL && !s->vm.present);
+	CHECK(s->hooks.start_container.n == 1 && s->hooks.prestart.n == 0 && s->hooks.create_runtime.n == 0);
+	CHECK(s->hooks.create_container.n == 0 && s->hooks.poststart.n == 0 && s->hooks.poststop.n == 0);
+	CHECK_STR(spec_annotation(s, "x"), "y");
+	r = &s->linux_.resources;
+	CHECK(r->has_devices && r->n_device_rules == 1 && r->has_pids && r->pids_limit == 7 && r->n_hugepage_limits == 1);
+	CHECK(r->memory_limit == 0 && r->cpu_shares == 0 && r->cpus == NULL && r->block_io_weight == 0 && r->n_rdma == 0);
+	if (CHECK_INT(r->n_unified, 2)) {
+		CHECK(str_in("pids.max", (const char *const[]){ r->unified[0].key, r->unified[1].key }, 2));
+		CHECK(str_in("hugetlb.2MB.max", (const char *const[]){ r->unified[0].key, r->unified[1].key }, 2));
+	}
+}
+
+TEST(sysfs_of_a_user_namespace)
+{
+	_cleanup_spec_ struct spec *s = NULL;
+
+	if (!CHECK_INT(adapt(CONFIG("{\"destination\":\"/sys\",\"type\":\"sysfs\",\"source\":\"sysfs\",\"options\":[\"ro\",\"nosuid\"]}",
+				    "\"namespaces\":[{\"type\":\"user\"},{\"type\":\"network\"}]"), NULL, 0, &s), 0))
+		return;
+	CHECK_STR(s->mounts[0].type, "bind");
+	CHECK_STR(s->mounts[0].source, "/sys");
+	CHECK_INT(s->mounts[0].options.n, 3);
+	CHECK_STR(s->mounts[0].options.v[2], "rbind");
+	CHECK(s->mounts[0].options.v[3] == NULL);
+	CHECK_STR(s->linux_.namespaces[1].path, "/proc/self/ns/net");
+}
+
+TEST(refused)
+{
+	static const size_t none[] = { 0 }, proc[] = { 0 }, far[] = { 1, 5 };
+	static const struct {
+		const char *config;
+		const size_t *mounts;
+		size_t n;
+		const char *text;
+	} cases[] = {
+		{ everything, none, 0, "mounts[1]" },
+		{ everything, proc, 1, "mounts[0]" },
+		{ everything, far, 2, "config.json has 5 only" },
+		{ CONFIG("", "\"namespaces\":[{\"type\":\"ipc\",\"path\":\"/proc/1/ns/ipc\"}]"), none, 0, "linux.namespaces[0].path" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_spec_ struct spec *s = NULL;
+
+		CHECK_INT(adapt(cases[i].config, cases[i].mounts, cases[i].n, &s), -EINVAL);
+		if (!CHECK(strstr(err_text(), cases[i].text) != NULL))
+			printf("#   %s\n", err_text());
+	}
+}
+
+#define DESCRIPTION(time, entropy, mounts, more) \
+	"{\"id\":\"box\",\"hostname\":\"h\",\"time\":" time ",\"entropy\":" entropy ",\"share\":\"nacre\",\"rootfs\":\"/rootfs\"," \
+	"\"mounts\":" mounts more "}"
+#define NOW "{\"seconds\":1790000000,\"nanoseconds\":999999999}"
+
+TEST(description)
+{
+	static const char text[] = DESCRIPTION(NOW, "\"00ff1a\"", "[0,3,12]",
+		",\"network\":{\"interfaces\":[],\"addresses\":[],\"routes\":[],\"neighbours\":[]}");
+	_cleanup_arena_ struct arena *a = arena_new(0);
+	struct guest_description d;
+
+	if (!CHECK_INT(guest_description_read(a, text, strlen(text), &d), 0))
+		return;
+	CHECK_STR(d.id, "box");
+	CHECK_STR(d.share, "nacre");
+	CHECK(d.seconds == 1790000000 && d.nanoseconds == 999999999);
+	CHECK(d.entropy_size == 3 && memcmp(d.entropy, "\0\377\32", 3) == 0);
+	CHECK(d.n_mounts == 3 && d.mounts[0] == 0 && d.mounts[2] == 12);
+	CHECK(d.network != NULL && d.network->n_interfaces == 0);
+}
+
+TEST(bad_descriptions)
+{
+	static const struct {
+		const char *text, *why;
+	} cases[] = {
+		{ "", "" }, { "[]", "must be an object" }, { "{}", "id: is missing" },
+		{ DESCRIPTION("1", "\"\"", "[]", ""), "time: must be an object" },
+		{ DESCRIPTION("{\"seconds\":-1,\"nanoseconds\":0}", "\"\"", "[]", ""), "time.seconds" },
+		{ DESCRIPTION("{\"seconds\":1,\"nanoseconds\":1000000000}", "\"\"", "[]", ""), "time.nanoseconds" },
+		{ DESCRIPTION(NOW, "\"0\"", "[]", ""), "entropy" }, { DESCRIPTION(NOW, "\"0g\"", "[]", ""), "entropy" },
+		{ DESCRIPTION(NOW, "\"\"", "[1,1]", ""), "mounts[1]" }, { DESCRIPTION(NOW, "\"\"", "[-1]", ""), "mounts[0]" },
+		{ DESCRIPTION(NOW, "\"\"", "[\"1\"]", ""), "mounts[0]" }, { DESCRIPTION(NOW, "\"\"", "[]", ",\"more\":1"), "more: is not known" },
+		{ DESCRIPTION(NOW, "\"\"", "[]", ",\"network\":{}"), "network" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_arena_ struct arena *a = arena_new(0);
+		struct guest_description d;
+
+		CHECK_INT(guest_description_read(a, cases[i].text, strlen(cases[i].text), &d), -EINVAL);
+		if (!CHECK(strstr(err_text(), cases[i].why) != NULL))
+			printf("#   %s\n", err_text());
+	}
+}
+
+TEST_MAIN(CASE(all_of_it), CASE(sysfs_of_a_user_namespace), CASE(refused), CASE(description), CASE(bad_descriptions))
