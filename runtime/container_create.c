@@ -182,65 +182,12 @@ static int open_trees(struct build *b)
 	return r < 0 ? r : open_each_tree(b);
 }
 
-/* The cgroup by systemd: the scope, started around a process that holds the place of the child. */
-static int start_scope(struct build *b)
-{
-	const struct plan *p = b->i->plan;
-	struct state *s = &b->i->c->state;
-	_cleanup_free_ char *path = NULL, *description = container_scope_description(s);
-	const struct cgroup_scope_req req = {
-		.scope = p->scope,
-		.description = description,
-		.properties = p->unit_properties,
-		.n_properties = p->n_unit_properties,
-		.resources = &p->resources,
-	};
-	int r = description == NULL ? ERR_NOMEM() : cgroup_scope_start(&req, &path, &b->holder);
-
-	if (r < 0)
-		return r;
-	s->cgroup_path = arena_strdup(b->i->c->arena, path);
-	if (s->cgroup_path == NULL)
-		return ERR_NOMEM();
-	s->cgroup_created_from = strlen(path);
-	s->cgroup_owned = true;
-	return cgroup_open(&b->i->host, path, &b->i->cgroup);
-}
-
 static int make_cgroup(struct build *b)
 {
-	const struct plan *p = b->i->plan;
-	struct state *s = &b->i->c->state;
-	int r;
+	int r = container_make_cgroup(b->i, b->i->plan, &b->holder, &b->cgroup_dir);
 
-	if (p->cgroup_path == NULL && p->scope.unit == NULL)
-		return 0;
-	r = container_use_host(b->i);
-	if (r == 0 && p->scope.unit != NULL)
-		r = start_scope(b);
-	else if (r == 0)
-		r = cgroup_create(&b->i->host, p->cgroup_path, &b->i->cgroup, &s->cgroup_created_from);
-	if (r == -EACCES || r == -EPERM)
-		ERR_HINT(r, "without the right to make cgroups, run with --cgroup-manager=disabled");
-	/* What was made is gone again; one that was there is somebody else's, and stays even if it is empty. */
-	if (r < 0 && !s->cgroup_owned)
-		s->cgroup_path = NULL;
-	if (r < 0)
-		return r;
-	s->cgroup_owned = true;
-	r = cgroup_settings_write(&b->i->host, s->cgroup_path, b->i->cgroup, p->settings, p->n_settings);
-	if (r == 0 && p->delegate_cgroup)
-		r = cgroup_delegate(b->i->cgroup, p->cgroup_owner);
-	if (r < 0)
-		return r;
-	b->cgroup_dir = str_printf("%s%s%s", b->i->host.mount, s->cgroup_path[0] == '/' ? "" : "/", s->cgroup_path);
-	if (b->cgroup_dir == NULL)
-		return ERR_NOMEM();
 	b->child.cgroup_dir = b->cgroup_dir;
-	/* One that existed, empty, may have our program from an earlier life. */
-	if (p->scope.unit != NULL || s->cgroup_created_from < strlen(s->cgroup_path))
-		return cgroup_devices_first(b->i->cgroup, p->device_rules, p->n_device_rules);
-	return cgroup_devices_apply(b->i->cgroup, p->device_rules, p->n_device_rules);
+	return r;
 }
 
 static int share_filter(struct build *b)

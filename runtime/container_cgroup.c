@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A container's cgroup at its creation, by either manager. See container_parts.h. */
+#include "runtime/container_parts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/str.h"
+
+/* The cgroup by systemd: the scope, started around a process that holds the place of the child. */
+static int start_scope(struct instance *i, const struct plan *p, int *ret_holder)
+{
+	struct state *s = &i->c->state;
+	_cleanup_free_ char *path = NULL, *description = container_scope_description(s);
+	const struct cgroup_scope_req req = {
+		.scope = p->scope,
+		.description = description,
+		.properties = p->unit_properties,
+		.n_properties = p->n_unit_properties,
+		.resources = &p->resources,
+	};
+	int r = description == NULL ? ERR_NOMEM() : cgroup_scope_start(&req, &path, ret_holder);
+
+	if (r < 0)
+		return r;
+	s->cgroup_path = arena_strdup(i->c->arena, path);
+	if (s->cgroup_path == NULL)
+		return ERR_NOMEM();
+	s->cgroup_created_from = strlen(path);
+	s->cgroup_owned = true;
+	return cgroup_open(&i->host, path, &i->cgroup);
+}
+
+int container_make_cgroup(struct instance *i, const struct plan *p, int *ret_holder, char **ret_dir)
+{
+	struct state *s = &i->c->state;
+	int r;
+
+	if (p->cgroup_path == NULL && p->scope.unit == NULL)
+		return 0;
+	r = container_use_host(i);
+	if (r == 0 && p->scope.unit != NULL)
+		r = start_scope(i, p, ret_holder);
+	else if (r == 0)
+		r = cgroup_create(&i->host, p->cgroup_path, &i->cgroup, &s->cgroup_created_from);
+	if (r == -EACCES || r == -EPERM)
+		ERR_HINT(r, "without the right to make cgroups, run with --cgroup-manager=disabled");
+	/* What was made is gone again; one that was there is somebody else's, and stays even if it is empty. */
+	if (r < 0 && !s->cgroup_owned)
+		s->cgroup_path = NULL;
+	if (r < 0)
+		return r;
+	s->cgroup_owned = true;
+	r = cgroup_settings_write(&i->host, s->cgroup_path, i->cgroup, p->settings, p->n_settings);
+	if (r == 0 && p->delegate_cgroup)
+		r = cgroup_delegate(i->cgroup, p->cgroup_owner);
+	if (r < 0)
+		return r;
+	*ret_dir = str_printf("%s%s%s", i->host.mount, s->cgroup_path[0] == '/' ? "" : "/", s->cgroup_path);
+	if (*ret_dir == NULL)
+		return ERR_NOMEM();
+	/* One that existed, empty, may have our program from an earlier life. */
+	if (p->scope.unit != NULL || s->cgroup_created_from < strlen(s->cgroup_path))
+		return cgroup_devices_first(i->cgroup, p->device_rules, p->n_device_rules);
+	return cgroup_devices_apply(i->cgroup, p->device_rules, p->n_device_rules);
+}
