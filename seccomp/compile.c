@@ -298,3 +298,8 @@ void seccomp_program_deinit(struct seccomp_program *p)
 	free(p->filter);
 	*p = (struct seccomp_program){ NULL, 0, 0, false };
 }
+
+char *seccomp_syscall_name(int number)
+{
+	return seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, number);
+}

@@ -82,5 +82,8 @@ struct seccomp_names seccomp_known_actions(void);
 struct seccomp_names seccomp_known_operators(void);
 struct seccomp_names seccomp_known_archs(void);
 struct seccomp_names seccomp_known_flags(void);
+/* The name of a system call of this architecture: malloc'ed, NULL when there is none of that number. */
+char *seccomp_syscall_name(int number);
+
 /* Does the running kernel take this one of the known flags? One system call. */
 bool seccomp_flag_supported(const char *flag);
