@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the microVM back end share. Private to them. */
+#pragma once
+
+#include "runtime/backend.h"
+
+#define MICROVM_OOM_FILE "vm.oom"
+
+/* Of struct backend_ops. */
+int microvm_check(const struct plan *p);
+int microvm_create(struct instance *i, const struct launch *l);
+int microvm_exec(struct instance *i, const struct exec_launch *l, pid_t *ret_pid, int *ret_pidfd, int *ret_sync);
+int microvm_exec_start(int sync);
+
+/*
+ * Of the limits, those that hold for the machine as a whole, on the host; the guest has the rest (processes, devices,
+ * huge pages), which count what only the guest knows.
+ */
+struct cgroup_resources microvm_host_resources(struct arena *a, const struct cgroup_resources *r);
+
+/* The guest's part as a resources object; malloc'ed, NULL without memory. *ret_any: there is something in it. */
+char *microvm_guest_resources(const struct update_req *u, size_t *ret_len, bool *ret_any);

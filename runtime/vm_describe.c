@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See vm_describe.h. */
+#include "runtime/vm_describe.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <sys/utsname.h>
+#include <time.h>
+
+#include "microvm/machine.h"
+#include "namespaces/net_config.h"
+#include "oci/json.h"
+#include "runtime/base/err.h"
+#include "runtime/net_wire.h"
+#include "runtime/plan.h"
+
+/* Of the seed for the guest's random numbers, which start anew with each machine. */
+#define SEED_BYTES 64
+
+static int write_entropy(struct json_writer *w)
+{
+	uint8_t seed[SEED_BYTES];
+	char text[2 * SEED_BYTES + 1];
+
+	if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		return ERR(-errno, "cannot get random numbers");
+	for (size_t i = 0; i < sizeof(seed); i++)
+		snprintf(text + 2 * i, 3, "%02x", seed[i]);
+	json_kv_string(w, "entropy", text);
+	return 0;
+}
+
+static void write_time(struct json_writer *w)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	json_key(w, "time");
+	json_object_open(w);
+	json_kv_uint(w, "seconds", (uint64_t)t.tv_sec);
+	json_kv_uint(w, "nanoseconds", (uint64_t)t.tv_nsec);
+	json_object_close(w);
+}
+
+/* The same mounts whose sources are put into the share, see microvm_create.c. */
+static void write_mounts(struct json_writer *w, const struct plan *p)
+{
+	json_key(w, "mounts");
+	json_array_open(w);
+	for (size_t i = 0; i < p->n_mounts; i++)
+		if (p->mounts[i].bind && !p->mounts[i].remount)
+			json_uint(w, i);
+	json_array_close(w);
+}
+
+int vm_describe(const struct plan *p, const struct net_config *n, char **ret_text, size_t *ret_len)
+{
+	_cleanup_json_writer_ struct json_writer *w = json_writer_new(false);
+	struct utsname host;
+	int r;
+
+	if (uname(&host) < 0)
+		return ERR(-errno, "cannot read the host's name");
+	json_object_open(w);
+	json_kv_string(w, "id", p->id);
+	json_kv_string(w, "hostname", host.nodename);
+	write_time(w);
+	r = write_entropy(w);
+	json_kv_string(w, "share", MACHINE_FS_TAG);
+	json_kv_string(w, "rootfs", "/rootfs");
+	write_mounts(w, p);
+	if (n->n_interfaces > 0) {
+		json_key(w, "network");
+		net_wire_write(w, n);
+	}
+	json_object_close(w);
+	if (r < 0)
+		return r;
+	*ret_text = json_writer_take(w, ret_len);
+	return *ret_text == NULL ? ERR_NOMEM() : 0;
+}

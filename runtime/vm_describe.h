@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the guest program is told beside config.json (microvm/guest/description.h has the reader). */
+#pragma once
+
+#include <stddef.h>
+
+struct net_config;
+struct plan;
+
+/* The text is malloc'ed. It has the time of now and fresh entropy, so it is made just before it is sent. -errno with text. */
+int vm_describe(const struct plan *p, const struct net_config *n, char **ret_text, size_t *ret_len);

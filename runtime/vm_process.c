@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See vm_process.h. */
+#include "runtime/vm_process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "runtime/base/err.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/log.h"
+#include "runtime/base/proc.h"
+#include "runtime/base/str.h"
+
+static int inherit(const struct vm_process_req *q)
+{
+	int *keep = calloc(q->n_keep + 1, sizeof(*keep));
+	int r;
+
+	if (keep == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < q->n_keep; i++) {
+		keep[i] = q->keep[i];
+		if (keep[i] >= 0 && q->argv != NULL && fcntl(keep[i], F_SETFD, 0) < 0)
+			keep[i] = FD_NONE;
+	}
+	log_close();
+	r = fd_close_except(keep, q->n_keep);
+	free(keep);
+	return r;
+}
+
+static int set_stdio(int output)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0)
+		return -errno;
+	return 0;
+}
+
+/* In the child; never returns. */
+static void child(const struct vm_process_req *q, pid_t parent)
+{
+	sigset_t none;
+	int r;
+
+	sigemptyset(&none);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent)
+		_exit(127);
+	r = set_stdio(q->output);
+	if (r == 0)
+		r = inherit(q);
+	if (r == 0)
+		proc_default_signals(~UINT64_C(0));
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	if (r == 0 && q->run != NULL)
+		_exit(q->run(q->data));
+	if (r == 0 && q->prepare != NULL && q->prepare(q->data) < 0) {
+		dprintf(STDERR_FILENO, "nacre: %s\n", err_text());
+		_exit(127);
+	}
+	if (r == 0) {
+		execv(q->argv[0], (char *const *)(uintptr_t)q->argv);
+		r = -errno;
+	}
+	dprintf(STDERR_FILENO, "cannot start %s: %s\n", q->argv != NULL ? q->argv[0] : q->what, strerror(-r));
+	_exit(127);
+}
+
+int vm_process_start(const struct vm_process_req *q, struct vm_process *ret)
+{
+	pid_t parent = getpid(), pid = fork();
+
+	if (pid == 0)
+		child(q, parent);
+	if (pid < 0)
+		return ERR(-errno, "cannot make a process for %s", q->what);
+	ret->what = q->what;
+	ret->pid = pid;
+	ret->pidfd = pidfd_open(pid, 0);
+	if (ret->pidfd < 0) {
+		int r = ERR(-errno, "cannot open the process of %s", q->what);
+
+		vm_process_end(ret);
+		return r;
+	}
+	return 0;
+}
+
+void vm_process_end(struct vm_process *p)
+{
+	if (p->pid == 0)
+		return;
+	/* It is our child and not reaped: the number is its own. */
+	(void)kill(p->pid, SIGKILL);
+	while (waitpid(p->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	p->pid = 0;
+	fd_close(&p->pidfd);
+}
+
+void vm_process_reap(struct vm_process *p, char *ret, size_t size)
+{
+	int status = 0;
+
+	while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	p->pid = 0;
+	fd_close(&p->pidfd);
+	ret[0] = '\0';
+	if (WIFSIGNALED(status))
+		snprintf(ret, size, "%s was killed by signal %d", p->what, WTERMSIG(status));
+	else if (WEXITSTATUS(status) != 0)
+		snprintf(ret, size, "%s ended with status %d", p->what, WEXITSTATUS(status));
+}
+
+int vm_end_as(int status)
+{
+	if (WIFSIGNALED(status)) {
+		const struct rlimit none = { 0, 0 };
+		sigset_t mask;
+		int sig = WTERMSIG(status);
+
+		/* Undumpable already; a limit of 0 for whoever reads a core pattern that is a pipe. */
+		(void)setrlimit(RLIMIT_CORE, &none);
+		signal(sig, SIG_DFL);
+		sigemptyset(&mask);
+		sigaddset(&mask, sig);
+		raise(sig);
+		(void)sigprocmask(SIG_UNBLOCK, &mask, NULL);
+		return 128 + sig;
+	}
+	return WEXITSTATUS(status);
+}
