@@ -105,7 +105,7 @@ $(O)/guest.a: $(filter-out $(O)/namespaces/netlink%.o $(O)/runtime/main.o,$(LIB_
 	$(call say,AR,$@) rm -f $@ && ar rcs $@ $^
 
 $(O)/nacre-guest: $(GUEST_OBJ) $(O)/guest.a
-	$(call say,LD,$@) $(CC) $(LDFLAGS) $(filter-out -pie,$(LDHARDEN)) $(LDSAN) $(GUEST_STATIC) -o $@ $^ $(GUEST_LIBS)
+	$(call say,LD,$@) $(CC) $(LDFLAGS) $(filter-out -pie,$(LDHARDEN)) $(LDSAN) $(GUEST_STATIC) $(if $(SAN),,-s) -o $@ $^ $(GUEST_LIBS)
 
 $(O)/tests/unit/%: $(O)/tests/unit/%.o $(UNIT_OBJ)
 	@mkdir -p $(@D)

@@ -9,11 +9,9 @@
 
 const struct backend_ops *backend_find(const char *name)
 {
-	static const struct backend_ops *const all[] = { &backend_container };
-
-	for (size_t k = 0; k < ARRAY_SIZE(all); k++)
-		if (str_eq(all[k]->name, name))
-			return all[k];
+	for (const struct backend_ops *const *all = backend_all; *all != NULL; all++)
+		if (str_eq((*all)->name, name))
+			return *all;
 	return NULL;
 }
 

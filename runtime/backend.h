@@ -105,7 +105,9 @@ const struct backend_ops *backend_find(const char *name);
 int backend_of_plan(const struct plan *p, const struct backend_ops **ret);
 /* Sets ops by the record of i->c, as it was read last. -EBADMSG: it names an isolation that is not known here. */
 int instance_find_backend(struct instance *i);
-extern const struct backend_ops backend_container;
+extern const struct backend_ops backend_container, backend_microvm;
+/* Those that this program has, then NULL: backends.c; the guest program has a list of its own. */
+extern const struct backend_ops *const backend_all[];
 
 void instance_deinit(struct instance *i);
 #define _cleanup_instance_ __attribute__((cleanup(instance_deinit)))

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The microVM back end: the bundle inside a virtual machine. See backend.h; create is in microvm_create.c, exec in
+ * microvm_exec.c. What acts on a running container is asked of its supervisor (vm_control.h), which asks the guest; limits
+ * of the machine are its cgroup's, as a container's are.
+ */
+#include "runtime/backend.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "microvm/channel.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/proc.h"
+#include "runtime/base/str.h"
+#include "runtime/base/sync.h"
+#include "runtime/container_parts.h"
+#include "runtime/microvm_parts.h"
+#include "runtime/stats_wire.h"
+#include "runtime/vm_control.h"
+
+static int microvm_commit(struct instance *i)
+{
+	int r = sync_send(i->sync, SYNC_COMMIT);
+
+	fd_close(&i->sync);
+	return r < 0 ? ERR(r, "the microVM's supervisor is gone") : 0;
+}
+
+/* One request that is not exec's. */
+static int ask(struct instance *i, enum vm_message_type type, int32_t value, uint32_t flag, char **ret, size_t *ret_len)
+{
+	_cleanup_close_ int sock = FD_NONE;
+	int r = vm_connect(i->c->dir, i->c->id, &sock);
+
+	return r < 0 ? r : vm_call(sock, type, value, flag, ret, ret_len);
+}
+
+static int microvm_start(struct instance *i)
+{
+	int r = ask(i, VM_START, 0, 0, NULL, NULL);
+
+	fd_close(&i->sync);
+	if (r == 0)
+		unlinkat(i->c->dir, STATE_WAITING, 0);
+	return r;
+}
+
+/* SIGKILL is the machine's: what no process can refuse needs no guest that answers. */
+static int microvm_signal(struct instance *i, int sig, bool all)
+{
+	int r;
+
+	if (sig != SIGKILL)
+		return ask(i, VM_SIGNAL, sig, all, NULL, NULL);
+	r = container_use_pidfd(i);
+	if (r == 0) {
+		r = proc_send_signal(i->pidfd, sig);
+		if (r < 0)
+			ERR(r, "cannot send signal %d to container \"%s\"", sig, i->c->id);
+	}
+	return r;
+}
+
+static int microvm_set_paused(struct instance *i, bool paused)
+{
+	return ask(i, paused ? VM_PAUSE : VM_RESUME, 0, 0, NULL, NULL);
+}
+
+/* Is it there to be asked? Before its pid is known it was not made, and afterwards it is gone. */
+static bool alive(const struct instance *i)
+{
+	return i->c->has_state && i->c->state.pid > 0 && proc_alive(i->c->state.pid, i->c->state.pid_seen);
+}
+
+static int microvm_paused(struct instance *i, bool *ret_paused)
+{
+	_cleanup_free_ char *text = NULL;
+	struct channel_frame answer = { .size = 0 };
+	int r;
+
+	*ret_paused = false;
+	/* A created one waits; and it may be waiting for this very command's creator. */
+	if (!alive(i) || faccessat(i->c->dir, STATE_WAITING, F_OK, 0) == 0)
+		return 0;
+	r = ask(i, VM_PAUSED, 0, 0, &text, &answer.size);
+	/* It ended just now. */
+	if (r < 0 && !alive(i)) {
+		err_clear();
+		return 0;
+	}
+	answer.data = (const unsigned char *)text;
+	return r < 0 ? r : channel_get_paused(&answer, ret_paused);
+}
+
+/* ---- limits ---- */
+
+static int guest_update(struct instance *i, const char *text, size_t len)
+{
+	const struct vm_message h = { .type = VM_UPDATE };
+	_cleanup_close_ int payload = FD_NONE, sock = FD_NONE;
+	int r = vm_payload(text, len, &payload);
+
+	if (r == 0)
+		r = vm_connect(i->c->dir, i->c->id, &sock);
+	return r < 0 ? r : vm_call_with(sock, &h, NULL, &payload, 1, NULL, NULL);
+}
+
+/* The host's part can be taken back, so the guest's comes last. */
+static int microvm_update(struct instance *i, const struct update_req *u)
+{
+	struct update_req host = { .resources = microvm_host_resources(i->c->arena, &u->resources) };
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0;
+	bool any = false;
+
+	text = microvm_guest_resources(u, &len, &any);
+	if (text == NULL)
+		return ERR_NOMEM();
+	if (host.resources.memory_limit != 0)
+		return ERR_PLAIN(-ENOTSUP, "memory.limit: the memory of a microVM that runs cannot be changed by this version of nacre");
+	if (any) {
+		int r = guest_update(i, text, len);
+
+		if (r < 0)
+			return r;
+	}
+	return i->c->state.cgroup_owned ? backend_container.update(i, &host) : 0;
+}
+
+/* ---- what it uses ---- */
+
+static int microvm_pids(struct instance *i, pid_t **ret_pids, size_t *ret_n)
+{
+	_cleanup_free_ char *text = NULL;
+	struct channel_frame answer = { .size = 0 };
+	int r = ask(i, VM_PIDS, 0, 0, &text, &answer.size);
+
+	answer.data = (const unsigned char *)text;
+	return r < 0 ? r : channel_get_pids(&answer, ret_pids, ret_n);
+}
+
+static int microvm_stats(struct instance *i, struct cgroup_stats *ret)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0;
+	int r;
+
+	*ret = (struct cgroup_stats){ .n_rdma = 0 };
+	r = ask(i, VM_STATS, 0, 0, &text, &len);
+	return r < 0 ? r : stats_wire_read(text, len, ret);
+}
+
+/* What the guest has told, also when it is gone by now. */
+static int oom_of_file(struct instance *i, struct cgroup_oom *ret)
+{
+	unsigned char bytes[CHANNEL_OOM_SIZE];
+	_cleanup_close_ int fd = openat(i->c->dir, MICROVM_OOM_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct channel_frame f = { .data = bytes, .size = sizeof(bytes) };
+	struct channel_oom oom;
+	int r;
+
+	if (fd < 0 || read(fd, bytes, sizeof(bytes)) != (ssize_t)sizeof(bytes))
+		return 0;
+	r = channel_get_oom(&f, &oom);
+	if (r == 0)
+		*ret = (struct cgroup_oom){ .ooms = oom.ooms, .kills = oom.kills, .limit = oom.limit };
+	return r;
+}
+
+/* Either the guest ran out of what it has, or its cgroup on the host out of what it may have. */
+static int microvm_oom(struct instance *i, struct cgroup_oom *ret)
+{
+	int r;
+
+	*ret = (struct cgroup_oom){ .limit = CGROUP_UNLIMITED };
+	r = oom_of_file(i, ret);
+	if (r < 0 || ret->kills > 0)
+		return r;
+	return backend_container.oom(i, ret);
+}
+
+static int microvm_watch(struct instance *i, struct backend_watch *ret)
+{
+	struct backend_watch w = BACKEND_WATCH_NULL;
+	int r = container_use_pidfd(i);
+
+	if (r == 0)
+		r = vm_connect(i->c->dir, i->c->id, &w.oom.fd);
+	if (r == 0)
+		r = vm_call(w.oom.fd, VM_WATCH, 0, 0, NULL, NULL);
+	if (r == 0) {
+		w.oom.events = POLLIN;
+		w.end.events = POLLIN;
+		w.end.fd = fcntl(i->pidfd, F_DUPFD_CLOEXEC, 0);
+		if (w.end.fd < 0)
+			r = ERR(-errno, "cannot keep the microVM's supervisor in view");
+	}
+	if (r < 0)
+		backend_watch_deinit(&w);
+	else
+		*ret = w;
+	return r;
+}
+
+static int microvm_watch_oom(const struct backend_watch *w, struct cgroup_oom *ret)
+{
+	_cleanup_free_ char *text = malloc(VM_TEXT_MAX + 1);
+	int fds[VM_FDS_MAX], r;
+	struct channel_oom oom;
+	struct vm_message m;
+
+	if (text == NULL)
+		return ERR_NOMEM();
+	r = vm_message_receive(w->oom.fd, &m, text, fds, MSG_DONTWAIT);
+	if (r == -EPIPE)
+		return -ENOENT;
+	if (r == 0 && m.type == VM_OOM_EVENT) {
+		const struct channel_frame f = { .data = (const unsigned char *)text, .size = m.len };
+
+		r = channel_get_oom(&f, &oom);
+	} else if (r == 0) {
+		r = ERR_PLAIN(-EPROTO, "the supervisor of the microVM speaks another language");
+	}
+	if (r == 0)
+		*ret = (struct cgroup_oom){ .ooms = oom.ooms, .kills = oom.kills, .limit = oom.limit };
+	return r;
+}
+
+/* The supervisor goes, and with it its children; then the cgroup, as a container's. */
+static int microvm_destroy(struct instance *i)
+{
+	return backend_container.destroy(i);
+}
+
+const struct backend_ops backend_microvm = {
+	.name = "microvm",
+	.check = microvm_check,
+	.create = microvm_create,
+	.commit = microvm_commit,
+	.start = microvm_start,
+	.exec = microvm_exec,
+	.exec_start = microvm_exec_start,
+	.signal = microvm_signal,
+	.set_paused = microvm_set_paused,
+	.paused = microvm_paused,
+	.update = microvm_update,
+	.pids = microvm_pids,
+	.stats = microvm_stats,
+	.oom = microvm_oom,
+	.watch = microvm_watch,
+	.watch_oom = microvm_watch_oom,
+	.destroy = microvm_destroy,
+};

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* See guest_program.h. */
+#include "runtime/guest_program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include "runtime/base/err.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/str.h"
+
+#define GUEST_PROGRAM "nacre-guest"
+
+int guest_program_open(int *ret_fd)
+{
+	static const char *const places[] = { GUEST_PROGRAM, "../libexec/nacre/" GUEST_PROGRAM };
+	/* /proc/self/exe is a clone of our file by now (self_exe.h); this is the path that we were executed by. */
+	const char *executed = (const char *)getauxval(AT_EXECFN);
+	char self[PATH_MAX];
+	_cleanup_close_ int dir = FD_NONE;
+	char *slash;
+
+	if (executed == NULL || realpath(executed, self) == NULL)
+		return ERR(-errno, "cannot tell where nacre is");
+	slash = strrchr(self, '/');
+	slash[1] = '\0';
+	dir = open(self, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	for (size_t i = 0; dir >= 0 && i < ARRAY_SIZE(places); i++) {
+		*ret_fd = openat(dir, places[i], O_RDONLY | O_CLOEXEC);
+		if (*ret_fd >= 0)
+			return 0;
+	}
+	return ERR_HINT(ERR_PLAIN(-ENOENT, "the program for microVMs, %s, is neither in \"%s\" nor in \"%s../libexec/nacre\"",
+				  GUEST_PROGRAM, self, self),
+			"`make install` installs both");
+}

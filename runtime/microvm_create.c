@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * create of the microVM back end: what the host can and cannot do of a plan, what is prepared for the supervisor
+ * (vm_supervisor.h), its birth, the answers to it.
+ */
+#include "runtime/backend.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "microvm/initramfs.h"
+#include "microvm/kernel_find.h"
+#include "microvm/qemu.h"
+#include "namespaces/mount.h"
+#include "oci/spec.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/err.h"
+#include "runtime/base/fd.h"
+#include "runtime/base/log.h"
+#include "runtime/base/proc.h"
+#include "runtime/base/str.h"
+#include "runtime/base/sync.h"
+#include "runtime/container_parts.h"
+#include "runtime/guest_program.h"
+#include "runtime/hooks.h"
+#include "runtime/microvm_parts.h"
+#include "runtime/vm_control.h"
+#include "runtime/vm_supervisor.h"
+
+#define CONFIG_MAX SPEC_MAX_BYTES
+
+struct build {
+	struct instance *i;
+	struct vm_start start;
+	struct ns_req ns;
+	struct share_entry *entries;
+	struct plan host;		/* the plan, with the host's part of the limits */
+	char *config;
+	char *cgroup_dir;
+	int holder;
+};
+
+static void build_deinit(struct build *b)
+{
+	for (size_t k = 0; k < b->start.share.n_entries; k++)
+		fd_close(&b->entries[k].tree);
+	free(b->entries);
+	for (size_t k = 0; k < b->ns.n_join; k++)
+		fd_close(&b->ns.join[k].fd);
+	fd_close(&b->start.share.rootfs);
+	fd_close(&b->start.machine.kernel);
+	fd_close(&b->start.machine.initrd);
+	fd_close(&b->start.sync);
+	fd_close(&b->start.listen);
+	fd_close(&b->start.socket_file);
+	fd_close(&b->start.oom_file);
+	fd_close(&b->start.console_copy);
+	free(b->config);
+	free(b->cgroup_dir);
+	cgroup_scope_release(&b->holder);
+}
+#define _cleanup_build_ __attribute__((cleanup(build_deinit)))
+
+/* ---- what cannot be ---- */
+
+/* Namespaces are the guest's, but for the network one, in which the monitor is. */
+static int check_namespaces(const struct plan *p)
+{
+	static const struct {
+		unsigned int flag;
+		const char *name;
+	} needed[] = { { CLONE_NEWNET, "network" }, { CLONE_NEWPID, "pid" }, { CLONE_NEWIPC, "ipc" }, { CLONE_NEWNS, "mount" } };
+
+	for (size_t k = 0; k < ARRAY_SIZE(needed); k++)
+		if (!plan_has_ns(p, needed[k].flag))
+			return ERR_PLAIN(-ENOTSUP, "config.json: linux.namespaces: without %s the host's would be shared, which a microVM "
+					 "cannot", needed[k].name);
+	for (size_t k = 0; k < p->n_ns; k++)
+		if (p->ns[k].path != NULL && p->ns[k].flag != CLONE_NEWNET)
+			return ERR_PLAIN(-ENOTSUP, "config.json: linux.namespaces: \"%s\" (%s) is of the host's kernel, a microVM cannot "
+					 "join it", p->ns[k].path, ns_name(p->ns[k].flag));
+	return 0;
+}
+
+/* Nodes that mean the same in every kernel. */
+static bool virtual_device(const struct device_req *d)
+{
+	static const struct {
+		unsigned int major, minor;
+	} known[] = { { 1, 3 }, { 1, 5 }, { 1, 7 }, { 1, 8 }, { 1, 9 }, { 5, 0 }, { 5, 1 }, { 5, 2 }, { 10, 200 }, { 10, 229 } };
+
+	if (d->type == S_IFIFO)
+		return true;
+	for (size_t k = 0; k < ARRAY_SIZE(known); k++)
+		if (d->type == S_IFCHR && d->major == known[k].major && d->minor == known[k].minor)
+			return true;
+	return false;
+}
+
+static int check_devices(const struct plan *p)
+{
+	for (size_t k = 0; k < p->n_devices; k++)
+		if (!virtual_device(&p->devices[k]))
+			return ERR_PLAIN(-ENOTSUP, "config.json: linux.devices: \"%s\" (%u:%u) is a device of the host, which the microVM does "
+					 "not have", p->devices[k].path, p->devices[k].major, p->devices[k].minor);
+	return 0;
+}
+
+static int check_process(const struct plan *p)
+{
+	if (!p->has_process)
+		return 0;
+	if (p->process.apparmor != NULL || p->process.selinux != NULL)
+		return ERR_PLAIN(-ENOTSUP, "config.json: process: the guest's kernel has no AppArmor or SELinux policy to apply a label of");
+	if (p->process.preserve_fds > 0)
+		return ERR_PLAIN(-ENOTSUP, "file descriptors (--preserve-fds, LISTEN_FDS) cannot be handed into a microVM");
+	return 0;
+}
+
+int microvm_check(const struct plan *p)
+{
+	int r = backend_container.check(p);
+
+	if (r == 0 && geteuid() != 0)
+		r = ERR_PLAIN(-EPERM, "microVMs need root in this version of nacre");
+	if (r == 0)
+		r = check_namespaces(p);
+	if (r == 0)
+		r = check_devices(p);
+	if (r == 0)
+		r = check_process(p);
+	if (r == 0 && p->vm.image != NULL)
+		r = ERR_PLAIN(-ENOTSUP, "config.json: vm.image: this version of nacre cannot start from an image");
+	return r;
+}
+
+/* ---- what the supervisor gets ---- */
+
+static int open_network(struct build *b)
+{
+	const struct plan *p = b->i->plan;
+
+	b->ns.create = CLONE_NEWNS;
+	for (size_t k = 0; k < p->n_ns; k++) {
+		struct ns_join *j = &b->ns.join[0];
+		int r;
+
+		if (p->ns[k].flag != CLONE_NEWNET)
+			continue;
+		if (p->ns[k].path == NULL) {
+			b->ns.create |= CLONE_NEWNET;
+			continue;
+		}
+		r = ns_open(p->ns[k].path, CLONE_NEWNET, &j->fd);
+		if (r < 0)
+			return r;
+		j->flag = CLONE_NEWNET;
+		b->ns.n_join = 1;
+	}
+	return 0;
+}
+
+/* Sources of bind mounts are host paths, opened with the host's view; read-only ones are so here, whatever the guest does. */
+static int open_trees(struct build *b)
+{
+	const struct plan *p = b->i->plan;
+	int r = rootfs_open(p->rootfs, &b->start.share.rootfs);
+
+	if (r < 0)
+		return r;
+	b->entries = calloc(p->n_mounts + 1, sizeof(*b->entries));
+	if (b->entries == NULL)
+		return ERR_NOMEM();
+	b->start.share.entries = b->entries;
+	for (size_t k = 0; k < p->n_mounts; k++) {
+		struct share_entry *e = &b->entries[b->start.share.n_entries];
+
+		if (!p->mounts[k].bind || p->mounts[k].remount)
+			continue;
+		*e = (struct share_entry){ .index = k, .tree = FD_NONE };
+		r = mount_open_tree(&p->mounts[k], &e->tree);
+		if (r < 0)
+			return r;
+		b->start.share.n_entries++;
+	}
+	return 0;
+}
+
+static int open_initramfs(struct build *b, const char *modules)
+{
+	const struct plan_vm *vm = &b->i->plan->vm;
+	_cleanup_close_ int guest = FD_NONE, before = FD_NONE;
+	struct initramfs_request q = { .modules = modules, .wanted = initramfs_modules, .n_wanted = INITRAMFS_MODULES,
+				       .cache = INITRAMFS_CACHE };
+	int r = guest_program_open(&guest);
+
+	if (r < 0)
+		return r;
+	if (vm->initrd != NULL) {
+		before = open(vm->initrd, O_RDONLY | O_CLOEXEC);
+		if (before < 0)
+			return ERR(-errno, "config.json: vm.kernel.initrd: cannot open \"%s\"", vm->initrd);
+	}
+	q.guest = guest;
+	q.before = before;
+	return initramfs_open(&q, &b->start.machine.initrd);
+}
+
+static int open_kernel(struct build *b)
+{
+	static const char *const installed[] = KERNEL_INSTALLED;
+	const struct kernel_search q = { .path = b->i->plan->vm.kernel, .installed = installed,
+					 .n_installed = ARRAY_SIZE(installed), .boot = KERNEL_BOOT, .modules = KERNEL_MODULES };
+	_cleanup_kernel_found_ struct kernel_found kernel = KERNEL_FOUND_NULL;
+	struct machine_config *m = &b->start.machine;
+	int r = kernel_find(&q, &kernel);
+
+	if (r < 0)
+		return r;
+	m->kernel_name = arena_strdup(b->i->plan->arena, kernel.path);
+	if (m->kernel_name == NULL)
+		return ERR_NOMEM();
+	m->kernel = open(kernel.path, O_RDONLY | O_CLOEXEC);
+	if (m->kernel < 0)
+		return ERR(-errno, "cannot open the guest's kernel \"%s\"", kernel.path);
+	return open_initramfs(b, kernel.modules);
+}
+
+static int choose_monitor(struct build *b)
+{
+	const struct plan_vm *vm = &b->i->plan->vm;
+	struct arena *a = b->i->plan->arena;
+	struct vm_start *s = &b->start;
+	const char *clock;
+	int r;
+
+	s->machine.command_line = vm->command_line;
+	s->machine.ram_size = vm->memory;
+	s->machine.vcpus = vm->vcpus;
+	if (vm->monitor == VM_MONITOR_KVM)
+		return 0;
+	r = qemu_find(vm->hypervisor, &s->qemu);
+	if (r < 0)
+		return r;
+	s->qemu_kvm = vm->monitor == VM_MONITOR_QEMU_KVM;
+	s->qemu_parameters = vm->hypervisor_parameters;
+	for (s->n_qemu_parameters = 0; s->qemu_parameters != NULL && s->qemu_parameters[s->n_qemu_parameters] != NULL;)
+		s->n_qemu_parameters++;
+	if (s->qemu_kvm)
+		return 0;
+	clock = qemu_tcg_command_line(a);
+	s->machine.command_line = clock == NULL ? vm->command_line : arena_printf(a, "%s %s", vm->command_line, clock);
+	log_debug("microVM by software emulation: %s", vm->monitor_why);
+	return s->machine.command_line == NULL ? ERR_NOMEM() : 0;
+}
+
+/* Where the share is put together, in the supervisor's mount namespace: the state directory is there for sure. */
+static int share_place(struct build *b)
+{
+	char link[32], path[4096];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", b->i->c->dir);
+	n = readlink(link, path, sizeof(path) - 1);
+	if (n < 0)
+		return ERR(-errno, "cannot tell the path of the state directory");
+	path[n] = '\0';
+	b->start.share.dir = arena_strdup(b->i->plan->arena, path);
+	return b->start.share.dir == NULL ? ERR_NOMEM() : 0;
+}
+
+static int open_console(struct build *b)
+{
+	const struct plan_vm *vm = &b->i->plan->vm;
+
+	if (vm->console == NULL)
+		return 0;
+	if (str_eq(vm->console, "stderr"))
+		b->start.console_copy = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	else
+		b->start.console_copy = open(vm->console, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+	return b->start.console_copy < 0 ? ERR(-errno, "cannot open \"%s\" for the guest's console", vm->console) : 0;
+}
+
+static int open_state_files(struct build *b)
+{
+	struct vm_start *s = &b->start;
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int dir = b->i->c->dir;
+
+	snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/%s", dir, VM_SOCKET);
+	s->listen = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (s->listen < 0 || bind(s->listen, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(s->listen, 64) < 0)
+		return ERR(-errno, "cannot make the microVM's socket");
+	s->socket_file = openat(dir, VM_SOCKET, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	s->oom_file = openat(dir, MICROVM_OOM_FILE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (s->socket_file < 0 || s->oom_file < 0)
+		return ERR(-errno, "cannot make the microVM's files in the state directory");
+	return 0;
+}
+
+static int read_config(struct build *b)
+{
+	int r = file_read(b->i->c->dir, STATE_CONFIG, CONFIG_MAX, &b->config, &b->start.config_len);
+
+	if (r < 0)
+		return ERR(r, "cannot read the container's config.json");
+	b->start.config = b->config;
+	return 0;
+}
+
+static int make_cgroup(struct build *b)
+{
+	struct plan *host = &b->host;
+	int r;
+
+	*host = *b->i->plan;
+	host->resources = microvm_host_resources(host->arena, &b->i->plan->resources);
+	host->n_device_rules = 0;
+	host->delegate_cgroup = false;
+	r = cgroup_settings(host->arena, &host->resources, &host->settings, &host->n_settings);
+	return r < 0 ? r : container_make_cgroup(b->i, host, &b->holder, &b->cgroup_dir);
+}
+
+static int prepare(struct build *b)
+{
+	int r = open_network(b);
+
+	if (r == 0)
+		r = virtiofsd_find(b->i->plan->vm.virtiofsd, &b->start.file_server);
+	if (r == 0)
+		r = choose_monitor(b);
+	if (r == 0)
+		r = open_kernel(b);
+	if (r == 0)
+		r = open_trees(b);
+	if (r == 0)
+		r = share_place(b);
+	if (r == 0)
+		r = open_console(b);
+	if (r == 0)
+		r = open_state_files(b);
+	if (r == 0)
+		r = read_config(b);
+	return r < 0 ? r : make_cgroup(b);
+}
+
+/* ---- its birth, and what it asks for ---- */
+
+static int spawn(struct build *b, const struct launch *l)
+{
+	struct instance *i = b->i;
+	struct vm_start *s = &b->start;
+	int pair[2], r = sync_pair(pair);
+
+	if (r < 0)
+		return r;
+	i->sync = pair[0];
+	s->sync = pair[1];
+	s->plan = i->plan;
+	s->state = &i->c->state;
+	s->ns = &b->ns;
+	s->console = l->console;
+	s->waiting = i->waiting;
+	r = ns_spawn(&b->ns, i->cgroup, vm_supervisor_main, s, &i->pid, &i->pidfd);
+	fd_close(&s->sync);
+	if (r < 0)
+		return r;
+	cgroup_scope_release(&b->holder);
+	i->c->state.pid = i->pid;
+	i->c->state.pid_seen = clock_boot_ticks();
+	return 0;
+}
+
+static int run_hooks(struct instance *i)
+{
+	const struct plan *p = i->plan;
+	int r;
+
+	i->hooks_began = true;
+	r = hooks_run(HOOK_PRESTART, &p->hooks[HOOK_PRESTART], &i->c->state, STATUS_CREATING, i->pid);
+	if (r == 0)
+		r = hooks_run(HOOK_CREATE_RUNTIME, &p->hooks[HOOK_CREATE_RUNTIME], &i->c->state, STATUS_CREATING, i->pid);
+	if (r == 0 && sync_send(i->sync, SYNC_HOOKS_DONE) < 0)
+		r = ERR_PLAIN(-EPIPE, "the microVM's supervisor ended during the hooks");
+	return r;
+}
+
+static int serve(struct instance *i)
+{
+	for (;;) {
+		struct sync_msg m;
+		int r = sync_recv(i->sync, &m);
+
+		if (r < 0)
+			return r;
+		switch (m.stage) {
+		case SYNC_READY:
+			return 0;
+		case SYNC_NEED_HOOKS:
+			r = run_hooks(i);
+			break;
+		default:
+			return ERR_PLAIN(-EPIPE, "the microVM's supervisor ended unexpectedly");
+		}
+		if (r < 0)
+			return r;
+	}
+}
+
+struct seal {
+	int server, sync;
+};
+
+static int seal_main(void *arg)
+{
+	const struct seal *s = arg;
+	int r = share_enter_and_seal(s->server);
+
+	if (r < 0)
+		sync_send_error(s->sync, r);
+	return r < 0 ? 1 : 0;
+}
+
+/* root.readonly: the mount points are made by now, and from here on the guest cannot write, root or not. */
+static int seal_rootfs(struct instance *i)
+{
+	const struct ns_req none = { 0 };
+	_cleanup_close_ int server = FD_NONE, pidfd = FD_NONE, ours = FD_NONE;
+	struct seal s;
+	struct sync_msg m;
+	pid_t pid;
+	int pair[2], status, r = fd_receive(i->sync, &server);
+
+	if (r < 0)
+		return ERR(r, "the microVM's supervisor does not name its file server");
+	r = sync_pair(pair);
+	if (r < 0)
+		return r;
+	ours = pair[0];
+	s = (struct seal){ .server = server, .sync = pair[1] };
+	r = ns_spawn(&none, FD_NONE, seal_main, &s, &pid, &pidfd);
+	close(pair[1]);
+	if (r < 0)
+		return r;
+	r = sync_recv(ours, &m);
+	return proc_wait(pidfd, -1, &status) < 0 || (r == 0 && status != 0) ?
+		       ERR_PLAIN(-EIO, "cannot make the root file system read-only") : r;
+}
+
+int microvm_create(struct instance *i, const struct launch *l)
+{
+	_cleanup_build_ struct build b = {
+		.i = i,
+		.holder = FD_NONE,
+		.start = {
+			.share = { .rootfs = FD_NONE },
+			.machine = { .kernel = FD_NONE, .initrd = FD_NONE, .channel = FD_NONE, .fs = FD_NONE, .console = FD_NONE },
+			.sync = FD_NONE,
+			.console_copy = FD_NONE,
+			.listen = FD_NONE,
+			.socket_file = FD_NONE,
+			.oom_file = FD_NONE,
+		},
+	};
+	int r = microvm_check(i->plan);
+
+	if (r == 0)
+		r = prepare(&b);
+	if (r == 0)
+		r = spawn(&b, l);
+	if (r == 0)
+		r = serve(i);
+	if (r == 0 && i->plan->rootfs_readonly)
+		r = seal_rootfs(i);
+	if (r == 0 && i->plan->has_process && i->plan->process.has_oom_score_adj)
+		r = process_oom_score(i->pid, i->plan->process.oom_score_adj);
+	return r;
+}
