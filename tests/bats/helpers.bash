@@ -46,10 +46,35 @@ requires() {
 		sys_resource) [ $((0x$(sed -n 's/^CapEff:\t//p' /proc/self/status) >> 24 & 1)) = 1 ] || skip "root here lacks CAP_SYS_RESOURCE" ;;
 		apparmor) [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ] || skip "AppArmor is not enabled" ;;
 		selinux) [ -d /sys/fs/selinux/booleans ] || skip "SELinux is not enabled" ;;
+		microvm) microvm_missing=$(microvm_lacks) || skip "no microVM here: $microvm_missing" ;;
 		strace) strace -o /dev/null true 2>/dev/null || skip "strace does not work here" ;;
 		*) command -v "$what" >/dev/null || skip "$what is not installed" ;;
 		esac
 	done
+}
+
+# What a microVM needs, and is not here: a line for a skip, and failure.
+microvm_lacks() {
+	[ -x "$NACRE_BUILD/nacre-guest" ] || { echo "nacre-guest is not built"; return 1; }
+	compgen -G '/usr/lib*/qemu/virtiofsd' >/dev/null || compgen -G '/usr/libexec/virtiofsd' >/dev/null ||
+		{ echo "virtiofsd is not installed"; return 1; }
+	command -v qemu-system-x86_64 >/dev/null || { echo "QEMU is not installed"; return 1; }
+	[ -n "$(vm_kernel)" ] || { echo "no guest kernel (tests/host/kernel gets one)"; return 1; }
+}
+
+# The kernel for microVMs: an installed one, or the test host's.
+vm_kernel() {
+	local k
+	for k in /boot/vmlinuz-*cloud-amd64 "${NACRE_TEST_CACHE:-/var/cache/nacre-test}"/kernel/*/boot/vmlinuz-*; do
+		[ ! -e "$k" ] || echo "$k"
+	done | sort -V | tail -n 1
+}
+
+# use_microvm: every nacre of this test runs its bundles as microVMs.
+use_microvm() {
+	jq -n --arg k "$(vm_kernel)" '{vm: {kernel: {path: $k}}}' >"$T/host.json"
+	NACRE_OPTIONS="${NACRE_OPTIONS-} --isolation=microvm --host-config=$T/host.json"
+	NACRE_TIMEOUT=${NACRE_VM_TIMEOUT:-150}
 }
 
 has_controllers() { grep -qw memory "$(cgroup_mount)/cgroup.controllers"; }

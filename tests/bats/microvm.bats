@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+# The bundle inside a microVM, seen from outside: whatever runs it (our monitor where KVM works, QEMU's emulation elsewhere),
+# the command line is the container's.
+
+load helpers
+
+setup() {
+	common_setup
+	use_microvm
+	config '.root.readonly = false'
+}
+
+@test "run: output, exit status, another kernel's processes" {
+	requires root microvm
+	sh_args 'echo "pid $$ of $(hostname)"; echo err >&2; exit 7'
+	config '.hostname = "inside"'
+	try nacre run "$ID"
+	equals 7 "$status"
+	equals "pid 1 of inside" "$output"
+	equals err "$stderr"
+}
+
+@test "run: a signal that ends the process is the status, as with a container" {
+	requires root microvm
+	sh_args 'kill -TERM $$; sleep 10'
+	try nacre run "$ID"
+	# The first process of a pid namespace is not ended by its own signals.
+	sh_args 'sh -c "kill -KILL \$\$"; echo $?'
+	try nacre run "$ID"
+	equals 137 "$output"
+}
+
+@test "run: standard input and a mebibyte of output, byte for byte" {
+	requires root microvm
+	head -c 1048576 /dev/urandom >"$T/data"
+	args cat
+	nacre run "$ID" <"$T/data" >"$T/copy"
+	cmp "$T/data" "$T/copy"
+}
+
+@test "run: a command that is not there: 127's text, and nothing left" {
+	requires root microvm
+	args /no/such
+	try nacre run "$ID"
+	[ "$status" -ne 0 ]
+	[[ "$stderr" == *"/no/such"* ]]
+	equals "" "$(nacre list -q)"
+}
+
+@test "rootfs: what is written is there on the host; volumes; a read-only one is read-only" {
+	requires root microvm
+	mkdir "$T/volume" "$T/fixed"
+	echo fixed >"$T/fixed/file"
+	config --arg v "$T/volume" --arg f "$T/fixed" '.root.readonly = false | .mounts += [
+		{destination: "/volume", type: "bind", source: $v, options: ["rbind", "rw"]},
+		{destination: "/fixed", type: "bind", source: $f, options: ["rbind", "ro"]}]'
+	sh_args 'echo a >/new; echo b >/volume/b; cat /fixed/file; echo x 2>/dev/null >/fixed/x || echo refused'
+	try nacre run "$ID"
+	equals $'fixed\nrefused' "$output"
+	equals a "$(cat "$BUNDLE/rootfs/new")"
+	equals b "$(cat "$T/volume/b")"
+	[ ! -e "$T/fixed/x" ]
+}
+
+@test "rootfs: a read-only root cannot be written, not even by who mounts it anew" {
+	requires root microvm
+	config '.root.readonly = true | .process.capabilities = {bounding: ["CAP_SYS_ADMIN"], effective: ["CAP_SYS_ADMIN"], permitted: ["CAP_SYS_ADMIN"]}'
+	sh_args 'echo x >/new && exit 1; mount -o remount,rw / ; mount -o remount,bind,rw /; echo x >/new; true'
+	try nacre run "$ID"
+	[ ! -e "$BUNDLE/rootfs/new" ]
+}
+
+@test "create, state, start, exec, kill, delete" {
+	requires root microvm
+	sh_args 'trap "exit 3" TERM; while :; do sleep 0.1; done'
+	nacre create --pid-file "$T/pid" "$ID" </dev/null >/dev/null 2>&1
+	equals created "$(status_of "$ID")"
+	equals "$(cat "$T/pid")" "$(pid_of "$ID")"
+	nacre start "$ID"
+	equals running "$(status_of "$ID")"
+	equals "x 5" "$(nacre exec --env A=5 "$ID" sh -c 'echo "x $A"')"
+	try nacre exec "$ID" sh -c 'exit 9'
+	equals 9 "$status"
+	head -c 300000 /dev/urandom >"$T/data"
+	nacre exec "$ID" cat <"$T/data" >"$T/copy"
+	cmp "$T/data" "$T/copy"
+	try nacre exec "$ID" /no/such
+	equals 255 "$status"
+	nacre kill "$ID" TERM
+	wait_for 30 has_status "$ID" stopped
+	nacre delete "$ID"
+}
+
+@test "run -d, pause, resume, ps, stats" {
+	requires root microvm
+	run_sleeping
+	nacre pause "$ID"
+	equals paused "$(status_of "$ID")"
+	nacre resume "$ID"
+	equals running "$(status_of "$ID")"
+	[ "$(nacre ps --format json "$ID" | jq length)" -ge 1 ]
+	[ "$(nacre events --stats "$ID" | jq .data.memory.usage.usage)" -gt 0 ]
+	nacre delete --force "$ID"
+}
+
+@test "terminal: the process has one, of the size that is asked for" {
+	requires root microvm
+	config '.process.terminal = true '
+	sh_args 'tty; stty size; echo done'
+	run -0 timeout "$NACRE_TIMEOUT" "$HELPERS/pty-run" size=20x60 -- "$NACRE_BIN" --root "$ROOT" --isolation=microvm \
+		--host-config="$T/host.json" run "$ID"
+	[[ "$output" == *"/dev/pts/0"*"20 60"*done* ]]
+}
+
+@test "user, capabilities, no_new_privs, masked paths, mounts hold inside" {
+	requires root microvm
+	config '.process.user = {uid: 1000, gid: 1000} | .linux.maskedPaths = ["/proc/kcore"]'
+	sh_args 'id -u; grep -E "^(CapEff|NoNewPrivs)" /proc/self/status; wc -c </proc/kcore; grep -c " /proc " /proc/self/mountinfo'
+	try nacre run "$ID"
+	[[ "$output" == 1000* ]]
+	[[ "$output" == *"NoNewPrivs:	1"* ]]
+}
+
+@test "limits: processes are counted in the guest" {
+	requires root microvm
+	config '.linux.resources.pids = {limit: 5}'
+	sh_args 'for i in 1 2 3 4 5 6 7 8; do sleep 1 & done; true'
+	try nacre run "$ID"
+	[[ "$stderr" == *"fork"* ]]
+}
+
+@test "memory: a limit that does not hold guest and monitor is refused, with both numbers" {
+	requires root microvm
+	config '.linux.resources.memory = {limit: 33554432}'
+	refused 1 "memory" run "$ID"
+}
+
+@test "what a microVM cannot do is refused by its path in config.json" {
+	requires root microvm
+	config '.linux.namespaces |= map(select(.type != "pid"))'
+	refused 1 "linux.namespaces: without pid" run "$ID"
+}
+
+@test "the monitor is killed: the container ends with an error, and is deleted" {
+	requires root microvm
+	run_sleeping
+	pkill -KILL -P "$(pid_of "$ID")"
+	wait_for 20 has_status "$ID" stopped
+	nacre delete "$ID"
+}
+
+@test "the supervisor is killed: everything ends with it" {
+	requires root microvm
+	run_sleeping
+	kill -KILL "$(pid_of "$ID")"
+	wait_for 20 has_status "$ID" stopped
+	nacre delete "$ID"
+}
+
+@test "a kernel that panics: where it was, and what its console said" {
+	requires root microvm
+	config '.vm = {kernel: {path: $k, parameters: ["init=/no/such/init", "rdinit=/no/such/init"]}}' --arg k "$(vm_kernel)"
+	try nacre run "$ID"
+	[ "$status" -ne 0 ]
+	[[ "$stderr" == *"the microVM ended while its kernel started"* ]]
+	[[ "$stderr" == *"panic"* ]]
+}
