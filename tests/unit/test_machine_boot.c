@@ -308,6 +308,8 @@ static void attend(struct boot *b, int console, int result)
 		if (poll(&p, 1, 50) > 0) {
 			n = read(console, text, sizeof(text) - 1);
 			buf_add(&b->console, text, n > 0 ? (size_t)n : 0);
+			if (getenv("NACRE_TEST_CONSOLE") != NULL)
+				(void)!write(STDERR_FILENO, text, n > 0 ? (size_t)n : 0);
 		}
 		if (b->to_console == 0 && b->console.len > 0)
 			b->to_console = (double)(clock_now_ns() - b->began) / 1e9;
