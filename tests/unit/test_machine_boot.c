@@ -35,7 +35,7 @@
 #define FILE_MAX (128U << 20)
 #define RAM (UINT64_C(256) << 20)
 #define SECOND UINT64_C(1000000000)
-#define BOOT_SECONDS 120	/* a software-emulated host is slow, a busy one slower */
+#define BOOT_SECONDS 240	/* a software-emulated host is slow, a busy one slower */
 
 /* What runs in the guest. Variables of the command line that the kernel does not know are in init's environment. */
 static const char init_script[] =
@@ -156,11 +156,15 @@ static void prepare(void)
 		return;
 	}
 	uname(&u);
-	snprintf(shared.kernel, sizeof(shared.kernel), "/boot/vmlinuz-%s", u.release);
+	/* A vmlinux of the same release spares the guest the decompression, which emulation makes slow. */
+	if (getenv("NACRE_TEST_VMLINUX") != NULL)
+		snprintf(shared.kernel, sizeof(shared.kernel), "%s", getenv("NACRE_TEST_VMLINUX"));
+	else
+		snprintf(shared.kernel, sizeof(shared.kernel), "/boot/vmlinuz-%s", u.release);
 	snprintf(modules, sizeof(modules), "/lib/modules/%s", u.release);
 	shared.kernel_fd = open(shared.kernel, O_RDONLY | O_CLOEXEC);
 	if (shared.kernel_fd < 0) {
-		shared.missing = "there is no /boot/vmlinuz of the running kernel";
+		shared.missing = "there is no /boot/vmlinuz of the running kernel, or no NACRE_TEST_VMLINUX";
 		return;
 	}
 	shared.initrd = make_initrd(modules);
@@ -243,7 +247,7 @@ struct boot {
 	struct buf console;
 	struct outcome outcome;
 	int status;
-	double to_init, to_end;		/* seconds */
+	double to_console, to_init, to_end;	/* seconds, until its first byte, until init, until the end */
 	long own_kib;			/* of the process, at the guest's init, without the guest's memory */
 };
 
@@ -304,7 +308,11 @@ static void attend(struct boot *b, int console, int result)
 		if (poll(&p, 1, 50) > 0) {
 			n = read(console, text, sizeof(text) - 1);
 			buf_add(&b->console, text, n > 0 ? (size_t)n : 0);
+			if (getenv("NACRE_TEST_CONSOLE") != NULL)
+				(void)!write(STDERR_FILENO, text, n > 0 ? (size_t)n : 0);
 		}
+		if (b->to_console == 0 && b->console.len > 0)
+			b->to_console = (double)(clock_now_ns() - b->began) / 1e9;
 		if (b->to_init == 0 && console_has(b, "NACRE-INIT"))
 			measure(b);
 		if (b->turn != NULL)
@@ -341,8 +349,9 @@ static bool boot(struct test *t, struct boot *b)
 	close(result[0]);
 	ok = CHECK_INT(b->status, 0);
 	ok = CHECK_INT(b->outcome.r, 0) && ok;
-	printf("# %s: %s (%s); init after %.2f s, end after %.2f s, %ld KiB without the guest's memory\n", b->what,
-	       machine_end_name(b->outcome.end), b->outcome.reason, b->to_init, b->to_end, b->own_kib);
+	printf("# %s: %s (%s); console after %.2f s, init %.2f s, end %.2f s, %ld KiB without the guest's memory\n", b->what,
+	       machine_end_name(b->outcome.end), b->outcome.reason, b->to_console, b->to_init, b->to_end, b->own_kib);
+	fflush(stdout);
 	return ok;
 }
 
@@ -433,4 +442,197 @@ TEST(stopped)
 	close(b.config.stop);
 }
 
-TEST_MAIN(CASE(one_processor), CASE(two_processors), CASE(panic), CASE(reboot), CASE(triple_fault), CASE(stopped))
+/* ---- devices ---- */
+
+struct talk {
+	int fd;			/* the host's end of the channel */
+	bool asked;
+	char line[128];		/* the guest's answer */
+	size_t len, zeros;	/* bytes of it, and after it */
+};
+
+/* Says something once the guest has booted, and collects what comes back. */
+static void talk(struct boot *b)
+{
+	struct talk *k = b->data;
+	char data[65536];
+	ssize_t n;
+
+	if (!k->asked && console_has(b, "CPUS")) {
+		k->asked = true;
+		(void)!write(k->fd, "hello\n", 6);
+	}
+	while ((n = recv(k->fd, data, sizeof(data), MSG_DONTWAIT)) > 0)
+		for (ssize_t i = 0; i < n; i++) {
+			if (memchr(k->line, '\n', k->len) != NULL)
+				k->zeros += data[i] == '\0';
+			else if (k->len < sizeof(k->line) - 1)
+				k->line[k->len++] = data[i];
+		}
+}
+
+TEST(channel)
+{
+	struct talk k = { .len = 0 };
+	struct boot b = BOOT("what=echo", .vcpus = 2);
+	int fds[2];
+
+	if (!can_boot() || !CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0))
+		return;
+	b.config.channel = fds[0];
+	k.fd = fds[1];
+	b.turn = talk;
+	b.data = &k;
+	if (boot(t, &b)) {
+		talk(&b);
+		CHECK_STR(k.line, "guest got hello\n");
+		CHECK_INT(k.zeros, 300000);
+		CHECK_INT(b.outcome.end, MACHINE_POWER_OFF);
+	}
+	finish(t, &b);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+struct share {
+	char folder[64];
+	pid_t pid;		/* of virtiofsd */
+	int socket;		/* connected to it */
+};
+
+static void exec_virtiofsd(const struct share *s, int listener)
+{
+	char fd[32], source[96];
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	fcntl(listener, F_SETFD, 0);
+	snprintf(fd, sizeof(fd), "--fd=%d", listener);
+	snprintf(source, sizeof(source), "source=%s", s->folder);
+	execl("/usr/lib/qemu/virtiofsd", "virtiofsd", fd, "-o", source, "-o", "sandbox=chroot", "-o", "log_level=err", (char *)NULL);
+	snprintf(source, sizeof(source), "--shared-dir=%s", s->folder);
+	execl("/usr/libexec/virtiofsd", "virtiofsd", fd, source, "--sandbox=chroot", "--log-level=error", (char *)NULL);
+	_exit(127);
+}
+
+static bool start_share(struct share *s)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char path[96];
+
+	snprintf(s->folder, sizeof(s->folder), "/tmp/machine.XXXXXX");
+	if (mkdtemp(s->folder) == NULL)
+		return false;
+	snprintf(path, sizeof(path), "%s/from-host", s->folder);
+	if (file_create(AT_FDCWD, path, "written by the host\n", 20, 0644) < 0)
+		return false;
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s.sock", s->folder);
+	if (bind(listener, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(listener, 1) < 0)
+		return false;
+	s->pid = fork();
+	if (s->pid == 0)
+		exec_virtiofsd(s, listener);
+	close(listener);
+	s->socket = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	return connect(s->socket, (struct sockaddr *)&a, sizeof(a)) == 0 && unlink(a.sun_path) == 0;
+}
+
+static void end_share(const struct share *s)
+{
+	char command[128];
+
+	close(s->socket);
+	kill(s->pid, SIGKILL);
+	waitpid(s->pid, NULL, 0);
+	snprintf(command, sizeof(command), "rm -rf '%s'", s->folder);
+	(void)!system(command);
+}
+
+static bool has_virtiofsd(void)
+{
+	if (access("/usr/lib/qemu/virtiofsd", X_OK) == 0 || access("/usr/libexec/virtiofsd", X_OK) == 0)
+		return true;
+	test_skip("there is no virtiofsd");
+	return false;
+}
+
+static void check_share(struct test *t, const struct share *s)
+{
+	char path[96];
+	char *text = NULL;
+	size_t len;
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/from-guest", s->folder);
+	if (CHECK_INT(file_read(AT_FDCWD, path, 100, &text, &len), 0))
+		CHECK_STR(text, "written by the guest\n");
+	free(text);
+	snprintf(path, sizeof(path), "%s/big", s->folder);
+	CHECK_INT(stat(path, &st), 0);
+	CHECK_INT(st.st_size, 8 << 20);
+}
+
+TEST(shared_files)
+{
+	struct boot b = BOOT("what=fs", .vcpus = 2);
+	struct share s;
+
+	if (!can_boot() || !has_virtiofsd() || !CHECK(start_share(&s)))
+		return;
+	b.config.fs = s.socket;
+	if (boot(t, &b)) {
+		CHECK_INT(b.outcome.end, MACHINE_POWER_OFF);
+		CHECK(console_has(&b, "written by the host\r\n"));
+		CHECK(console_has(&b, "written by the guest\r\n"));
+		check_share(t, &s);
+	}
+	finish(t, &b);
+	end_share(&s);
+}
+
+static void kill_when_mounted(struct boot *b)
+{
+	const struct share *s = b->data;
+
+	if (console_has(b, "written by the guest"))
+		kill(s->pid, SIGKILL);
+}
+
+TEST(share_dies)
+{
+	struct boot b = BOOT("what=fs linger=1", .vcpus = 1);
+	struct share s;
+
+	if (!can_boot() || !has_virtiofsd() || !CHECK(start_share(&s)))
+		return;
+	b.config.fs = s.socket;
+	b.turn = kill_when_mounted;
+	b.data = &s;
+	if (boot(t, &b)) {
+		CHECK_INT(b.outcome.end, MACHINE_BACKEND_GONE);
+		CHECK_STR(b.outcome.reason, "file system \"nacre\": the back end closed the connection");
+	}
+	finish(t, &b);
+	end_share(&s);
+}
+
+TEST(disk)
+{
+	char sectors[1024] = "disk of host", after[12];
+	const struct machine_disk disk = { .image = memfd_create("disk", MFD_CLOEXEC), .serial = "first" };
+	struct boot b = BOOT("what=disk", .disks = &disk, .n_disks = 1);
+
+	if (can_boot() && CHECK_INT(fd_write_all(disk.image, sectors, sizeof(sectors)), 0)) {
+		if (boot(t, &b)) {
+			CHECK(console_has(&b, "disk of host\r\n"));
+			CHECK(console_has(&b, "RANDOM\r\n"));
+			CHECK(pread(disk.image, after, sizeof(after), 512) == sizeof(after));
+			CHECK(memcmp(after, "to the disk\n", sizeof(after)) == 0);
+		}
+		finish(t, &b);
+	}
+	close(disk.image);
+}
+
+TEST_MAIN(CASE(one_processor), CASE(two_processors), CASE(channel), CASE(shared_files), CASE(share_dies), CASE(disk), CASE(panic),
+	  CASE(reboot), CASE(triple_fault), CASE(stopped))
