@@ -341,6 +341,7 @@ static int container_destroy(struct instance *i)
 	int r = 0;
 
 	fd_close(&i->sync);	/* a waiting init of ours ends by this alone */
+	cgroup_scope_release(&i->holder);
 	if (s->pid > 0)
 		r = end_init(i);
 	/*
@@ -394,6 +395,7 @@ void instance_deinit(struct instance *i)
 	fd_close(&i->pidfd);
 	fd_close(&i->waiting);
 	fd_close(&i->cgroup);
+	cgroup_scope_release(&i->holder);
 }
 
 void backend_watch_deinit(struct backend_watch *w)

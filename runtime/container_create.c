@@ -43,7 +43,6 @@ struct build {
 	struct filter_share *filter;	/* NULL: no seccomp */
 	int *trees;
 	char *cgroup_dir;
-	int holder;			/* keeps systemd's scope alive until the child is in it */
 };
 
 static void build_deinit(struct build *b)
@@ -61,7 +60,6 @@ static void build_deinit(struct build *b)
 	if (b->filter != NULL)
 		munmap(b->filter, sizeof(*b->filter));
 	free(b->cgroup_dir);
-	cgroup_scope_release(&b->holder);
 }
 #define _cleanup_build_ __attribute__((cleanup(build_deinit)))
 
@@ -128,7 +126,7 @@ static int start_scope(struct build *b)
 		.n_properties = p->n_unit_properties,
 		.resources = &p->resources,
 	};
-	int r = description == NULL ? ERR_NOMEM() : cgroup_scope_start(&req, &path, &b->holder);
+	int r = description == NULL ? ERR_NOMEM() : cgroup_scope_start(&req, &path, &b->i->holder);
 
 	if (r < 0)
 		return r;
@@ -302,7 +300,6 @@ static int spawn(struct build *b, const struct launch *l)
 	fd_close(&c->p.sync);
 	if (r < 0)
 		return r;
-	cgroup_scope_release(&b->holder);
 	i->c->state.pid = i->pid;
 	i->c->state.pid_seen = clock_boot_ticks();
 	return 0;
@@ -356,7 +353,6 @@ int container_create(struct instance *i, const struct launch *l)
 {
 	_cleanup_build_ struct build b = {
 		.i = i,
-		.holder = FD_NONE,
 		.child = {
 			.p = CHILD_PROCESS_NULL,
 			.rootfs = FD_NONE,
@@ -375,5 +371,8 @@ int container_create(struct instance *i, const struct launch *l)
 		r = serve(i);
 	if (r == 0 && i->plan->has_process)
 		r = container_set_from_outside(&i->plan->process, i->pid, plan_has_ns(i->plan, CLONE_NEWUSER));
+	/* On failure it stays: the counts that say why the child died are read, and destroy ends it. */
+	if (r == 0)
+		cgroup_scope_release(&i->holder);
 	return r;
 }

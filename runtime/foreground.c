@@ -206,7 +206,9 @@ static int wait_loop(struct foreground *f, int pidfd, struct relay *in, struct r
 				continue;
 			return ERR(-errno, "cannot wait for the container");
 		}
-		if (p[4].revents != 0 && backend_container.watch_oom(&f->watch, &f->oom_seen) < 0)
+		/* At the end once more: systemd is about to take the counts away, and tells of the end may precede tells of them. */
+		if ((p[4].revents != 0 || p[0].revents != 0) && f->watch.oom.fd >= 0 &&
+		    backend_container.watch_oom(&f->watch, &f->oom_seen) < 0)
 			fd_close(&f->watch.oom.fd);
 		if (p[1].revents != 0)
 			forward_signals(f, pidfd);

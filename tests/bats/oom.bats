@@ -136,6 +136,18 @@ oom_killed() { nacre state "$ID" | jq -r .oomKilled; }
 	refused 1 "killed because it was out of memory: the limit of 64 KiB (memory.max) was reached" run "$ID"
 }
 
+# systemd removes a scope, and the counts with it, soon after its last process has ended.
+@test "create and run: killed during the hooks, told a good while later" {
+	local command
+	requires root memory
+	memory_limit $((64 * MIB))
+	config --arg s "echo 4096 >'$(cgroup_dir)/memory.max'; sleep 2" '.hooks.createRuntime = [{path: "/bin/sh", args: ["sh", "-c", $s]}]'
+	for command in create run; do
+		refused 1 "ended during the hooks: killed because it was out of memory: the limit of 4 KiB (memory.max) was reached" "$command" "$ID"
+		[ -z "$(nacre list -q)" ]
+	done
+}
+
 @test "exec: killed before it could execute anything" {
 	requires root memory
 	memory_limit $((64 * MIB))
