@@ -286,7 +286,7 @@ int machine_run(const struct machine_config *c, enum machine_end *ret_end, char 
 	m->wake = m->serial_interrupt = FD_NONE;
 	pthread_mutex_init(&m->lock, NULL);
 	/* A console or a back end whose reader is gone is an error of one write. */
-	signal(SIGPIPE, SIG_IGN);
+	(void)sigaction(SIGPIPE, &(struct sigaction){ .sa_handler = SIG_IGN }, NULL);
 	r = build(m);
 	if (r == 0)
 		r = run(m);

@@ -110,7 +110,7 @@ static int guest_update(struct instance *i, const char *text, size_t len)
 
 	if (r == 0)
 		r = vm_connect(i->c->dir, i->c->id, &sock);
-	return r < 0 ? r : vm_call_with(sock, &h, NULL, &payload, 1, NULL, NULL);
+	return r < 0 ? r : vm_call_with(sock, &h, &(struct vm_extra){ .fds = &payload, .n_fds = 1 }, NULL, NULL);
 }
 
 /* The host's part can be taken back, so the guest's comes last. */
@@ -222,6 +222,8 @@ static int microvm_watch_oom(const struct backend_watch *w, struct cgroup_oom *r
 	r = vm_message_receive(w->oom.fd, &m, text, fds, MSG_DONTWAIT);
 	if (r == -EPIPE)
 		return -ENOENT;
+	if (r == -EAGAIN)
+		return 0;
 	if (r == 0 && m.type == VM_OOM_EVENT) {
 		const struct channel_frame f = { .data = (const unsigned char *)text, .size = m.len };
 

@@ -350,10 +350,13 @@ int lifecycle_create(const struct create_options *o)
 /* ---- run ---- */
 
 /* start, poststart hooks; a failing poststart ends the container (runtime-spec "Lifecycle", step 9). */
-static int start_steps(struct instance *i)
+static int start_steps(struct instance *i, struct foreground *f)
 {
 	int r = i->ops->start(i);
 
+	/* The end of the wait for execve(2) may have been the end of the process. */
+	if (r == 0 && f != NULL)
+		foreground_note_oom(f);
 	/* From here on others may act on the running container: the lock is let go. */
 	return r < 0 ? r : lifecycle_poststart(i, &i->plan->hooks[HOOK_POSTSTART]);
 }
@@ -366,6 +369,16 @@ static int run_delete(struct instance *i)
 	return r < 0 ? r : container_remove(i->c);
 }
 
+/* systemd takes the cgroup away with its last process. Only a help for the report: no error. */
+static void watch_oom(struct instance *i, struct foreground *f)
+{
+	if (i->c->state.cgroup_unit == NULL)
+		return;
+	f->ops = i->ops;
+	if (i->ops->oom(i, &f->oom_seen) < 0 || i->ops->watch(i, &f->watch) < 0)
+		err_clear();
+}
+
 static int run_steps(struct instance *i, const struct run_options *o, struct foreground *f, const struct launch *l,
 		     const char *text, size_t len)
 {
@@ -373,28 +386,14 @@ static int run_steps(struct instance *i, const struct run_options *o, struct for
 
 	if (r == 0 && f != NULL)
 		r = foreground_take_terminal(f);
+	if (r == 0 && f != NULL)
+		watch_oom(i, f);
 	if (r == 0)
-		r = start_steps(i);
+		r = start_steps(i, f);
 	/* Only now it really runs (conmon takes the file's existence for success). */
 	if (r == 0 && o->create.pid_file != NULL)
 		r = pid_file_write(o->create.pid_file, i->pid);
 	return r;
-}
-
-/* systemd takes the cgroup away with its last process. Only a help for the report: no error. */
-static void watch_oom(struct instance *i, struct foreground *f)
-{
-	f->ops = i->ops;
-	if (i->c->state.cgroup_unit != NULL && i->ops->watch(i, &f->watch) < 0)
-		err_clear();
-}
-
-static void keep_oom(struct instance *i, const struct foreground *f)
-{
-	int64_t limit = i->plan->resources.memory_limit;
-
-	i->oom_seen = f->oom_seen;
-	i->oom_seen.limit = limit > 0 ? (uint64_t)limit : CGROUP_UNLIMITED;
 }
 
 static int run_with(struct instance *i, const struct run_options *o, struct launch *l, const char *text, size_t len,
@@ -420,9 +419,8 @@ static int run_with(struct instance *i, const struct run_options *o, struct laun
 	*ret_status = 0;
 	if (o->detach)
 		return 0;
-	watch_oom(i, &f);
 	r = foreground_wait(&f, i->pidfd, ret_status);
-	keep_oom(i, &f);
+	i->oom_seen = f.oom_seen;
 	foreground_deinit(&f);	/* before anything is said on the terminal */
 	fd_close(&i->pidfd);
 	i->c->state.pid = 0;

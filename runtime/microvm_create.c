@@ -47,7 +47,6 @@ struct build {
 	struct plan host;		/* the plan, with the host's part of the limits */
 	char *config;
 	char *cgroup_dir;
-	int holder;
 };
 
 static void build_deinit(struct build *b)
@@ -67,7 +66,6 @@ static void build_deinit(struct build *b)
 	fd_close(&b->start.console_copy);
 	free(b->config);
 	free(b->cgroup_dir);
-	cgroup_scope_release(&b->holder);
 }
 #define _cleanup_build_ __attribute__((cleanup(build_deinit)))
 
@@ -329,7 +327,7 @@ static int make_cgroup(struct build *b)
 	host->n_device_rules = 0;
 	host->delegate_cgroup = false;
 	r = cgroup_settings(host->arena, &host->resources, &host->settings, &host->n_settings);
-	return r < 0 ? r : container_make_cgroup(b->i, host, &b->holder, &b->cgroup_dir);
+	return r < 0 ? r : container_make_cgroup(b->i, host, &b->cgroup_dir);
 }
 
 static int prepare(struct build *b)
@@ -376,7 +374,6 @@ static int spawn(struct build *b, const struct launch *l)
 	fd_close(&s->sync);
 	if (r < 0)
 		return r;
-	cgroup_scope_release(&b->holder);
 	i->c->state.pid = i->pid;
 	i->c->state.pid_seen = clock_boot_ticks();
 	return 0;
@@ -462,7 +459,6 @@ int microvm_create(struct instance *i, const struct launch *l)
 {
 	_cleanup_build_ struct build b = {
 		.i = i,
-		.holder = FD_NONE,
 		.start = {
 			.share = { .rootfs = FD_NONE },
 			.machine = { .kernel = FD_NONE, .initrd = FD_NONE, .channel = FD_NONE, .fs = FD_NONE, .console = FD_NONE },
@@ -485,5 +481,8 @@ int microvm_create(struct instance *i, const struct launch *l)
 		r = seal_rootfs(i);
 	if (r == 0 && i->plan->has_process && i->plan->process.has_oom_score_adj)
 		r = process_oom_score(i->pid, i->plan->process.oom_score_adj);
+	/* On failure it stays, as for a container: destroy ends it. */
+	if (r == 0)
+		cgroup_scope_release(&i->holder);
 	return r;
 }

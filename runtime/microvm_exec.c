@@ -80,7 +80,7 @@ static int send_exec(struct proxy *x)
 		fds[1] = s.in;
 		fds[2] = s.out;
 		fds[3] = s.err;
-		r = vm_call_with(x->sock, &h, x->cgroup, fds, x->process->terminal ? 3 : 4, NULL, NULL);
+		r = vm_call_with(x->sock, &h, &(struct vm_extra){ x->cgroup, fds, x->process->terminal ? 3 : 4 }, NULL, NULL);
 	}
 	vm_stdio_close(&s);
 	return r;
