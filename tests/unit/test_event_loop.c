@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -255,6 +256,67 @@ TEST(waiting)
 	CHECK_INT(n, 4);
 }
 
+/* A loop, the mutex of all that uses it, and sources that another thread adds and removes while the loop waits. */
+struct shared {
+	struct event_loop loop;
+	pthread_mutex_t mutex;
+	struct end *file, *socket;
+	bool added, removed;
+};
+
+static void unlock_while_waiting(void *data, bool begins)
+{
+	struct shared *s = data;
+
+	if (begins)
+		(void)pthread_mutex_unlock(&s->mutex);
+	else
+		(void)pthread_mutex_lock(&s->mutex);
+}
+
+static void *add_and_remove(void *data)
+{
+	struct shared *s = data;
+
+	/* Only a wait lets this in. */
+	(void)pthread_mutex_lock(&s->mutex);
+	s->added = event_loop_add(&s->loop, &s->file->source) == 0;
+	event_loop_remove(&s->loop, &s->socket->source);
+	s->removed = true;
+	(void)pthread_mutex_unlock(&s->mutex);
+	return NULL;
+}
+
+TEST(another_thread)
+{
+	struct shared s = { .loop = EVENT_LOOP_NULL, .mutex = PTHREAD_MUTEX_INITIALIZER };
+	pthread_t thread;
+
+	if (!CHECK(event_loop_init(&s.loop) == 0))
+		return;
+	s.loop.waiting = unlock_while_waiting;
+	s.loop.waiting_data = &s;
+	s.file = file_make(&s.loop);
+	s.socket = end_make(&s.loop, EPOLLIN);
+	if (!CHECK(s.file != NULL && s.socket != NULL && event_loop_add(&s.loop, &s.socket->source) == 0))
+		return;
+	(void)pthread_mutex_lock(&s.mutex);
+	CHECK_INT(pthread_create(&thread, NULL, add_and_remove, &s), 0);
+	/* The file wakes it, long before this time is over. */
+	CHECK_INT(event_loop_run(&s.loop, 60000), 1);
+	CHECK(s.added && s.removed);
+	CHECK_INT(s.file->calls, 1);
+	(void)pthread_mutex_unlock(&s.mutex);
+	(void)pthread_join(thread, NULL);
+	s.loop.waiting = NULL;
+	CHECK_INT(write(s.socket->fds[1], "x", 1), 1);
+	event_loop_remove(&s.loop, &s.file->source);
+	CHECK_INT(event_loop_run(&s.loop, 0), 0);
+	end_free(s.file);
+	end_free(s.socket);
+	event_loop_deinit(&s.loop);
+}
+
 /* More than one batch holds: all of them are called after a few rounds. */
 TEST(many)
 {
@@ -280,4 +342,4 @@ TEST(many)
 }
 
 TEST_MAIN(CASE(ready), CASE(refused), CASE(removed_in_the_same_batch), CASE(silenced_and_added_in_the_same_batch), CASE(files),
-	  CASE(waiting), CASE(many))
+	  CASE(waiting), CASE(another_thread), CASE(many))
