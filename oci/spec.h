@@ -308,6 +308,9 @@ struct spec {
  */
 int spec_load(int dirfd, const char *name, struct spec **ret_spec, char **ret_text, size_t *ret_len);
 
+/* The same from a path; name is used in error texts only. */
+int spec_load_as(const char *path, const char *name, struct spec **ret_spec, char **ret_text, size_t *ret_len);
+
 /* The same from memory; name is used in error texts only. */
 int spec_parse(const char *name, const char *text, size_t len, struct spec **ret_spec);
 

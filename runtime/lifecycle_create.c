@@ -61,15 +61,13 @@ int preserve_fds_check(unsigned int n)
 static int load_spec(const struct create_options *o, const char *bundle, struct spec **ret_spec, char **ret_text,
 		     size_t *ret_len)
 {
-	_cleanup_close_ int dir = FD_NONE;
+	_cleanup_free_ char *path = NULL;
 	int r;
 
 	if (o->config != NULL)
 		return spec_load(AT_FDCWD, o->config, ret_spec, ret_text, ret_len);
-	dir = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return ERR(-errno, "cannot open the bundle \"%s\"", bundle);
-	r = spec_load(dir, "config.json", ret_spec, ret_text, ret_len);
+	path = str_printf("%s/config.json", bundle);
+	r = path == NULL ? ERR_NOMEM() : spec_load_as(path, "config.json", ret_spec, ret_text, ret_len);
 	if (r == -ENOENT)
 		return ERR_HINT(ERR_CONTEXT(r, "bundle \"%s\"", bundle), "`nacre spec` writes a config.json to start from");
 	return r;
