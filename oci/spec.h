@@ -137,7 +137,7 @@ struct spec_device {
 	char type;		/* 'c' (also for "u"), 'b', 'p' */
 	int64_t major, minor;	/* 0 for 'p' */
 	bool has_mode;
-	uint32_t mode;
+	uint32_t mode;		/* of stat(2): engines send the bits of the type, too */
 	bool has_uid, has_gid;
 	uint32_t uid, gid;
 };
