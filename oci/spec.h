@@ -243,6 +243,8 @@ struct spec_linux {
 	struct spec_time_offset monotonic, boottime;
 	const struct spec_device *devices;
 	size_t n_devices;
+	/* Not of config.json: the guest program says so of the network that it joins, which is its machine's alone. */
+	bool network_is_machine;
 	const char *cgroups_path;	/* NULL if absent */
 	struct spec_resources resources;
 	const struct spec_kv *sysctl;
