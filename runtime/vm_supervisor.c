@@ -423,7 +423,7 @@ static void add_tail(struct vm_supervisor *vm)
 
 static void tell_failure(struct vm_supervisor *vm)
 {
-	if (vm->stage < VM_STAGE_CREATED && vm->monitor.what != NULL)
+	if (vm->stage < VM_STAGE_CREATED && vm->monitor.what != NULL && !vm->refused)
 		add_tail(vm);
 	if (vm->sync >= 0)
 		sync_send_error(vm->sync, vm->failure);

@@ -44,6 +44,8 @@ setup() {
 	try nacre run "$ID"
 	[ "$status" -ne 0 ]
 	[[ "$stderr" == *"/no/such"* ]]
+	# The guest itself has said why: its console is not asked.
+	[[ "$stderr" != *"console"* ]]
 	equals "" "$(nacre list -q)"
 }
 
