@@ -34,7 +34,7 @@ struct spec_kv {
 };
 
 struct spec_root {
-	const char *path;	/* as written: absolute or relative to the bundle */
+	const char *path;	/* as written: absolute or relative to the bundle; NULL: absent, with vm.image only */
 	bool readonly;
 };
 

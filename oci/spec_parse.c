@@ -20,7 +20,7 @@
 #define MEMORY_MAX ((size_t)64 * 1024 * 1024)
 
 static const struct field root_fields[] = {
-	{ F_STRING(struct spec_root, "path", path), F_REQUIRED },
+	{ F_STRING(struct spec_root, "path", path) },	/* required, but for a vm.image: spec_check() */
 	{ F_BOOL(struct spec_root, "readonly", readonly) },
 };
 

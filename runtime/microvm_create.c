@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "microvm/disk_image.h"
 #include "microvm/initramfs.h"
 #include "microvm/kernel_find.h"
 #include "microvm/qemu.h"
@@ -44,6 +45,7 @@ struct build {
 	struct vm_start start;
 	struct ns_req ns;
 	struct share_entry *entries;
+	struct machine_disk disk;
 	struct plan host;		/* the plan, with the host's part of the limits */
 	char *config;
 	char *cgroup_dir;
@@ -59,6 +61,7 @@ static void build_deinit(struct build *b)
 	fd_close(&b->start.share.rootfs);
 	fd_close(&b->start.machine.kernel);
 	fd_close(&b->start.machine.initrd);
+	fd_close(&b->disk.image);
 	fd_close(&b->start.sync);
 	fd_close(&b->start.listen);
 	fd_close(&b->start.socket_file);
@@ -137,8 +140,6 @@ int microvm_check(const struct plan *p)
 		r = check_devices(p);
 	if (r == 0)
 		r = check_process(p);
-	if (r == 0 && p->vm.image != NULL)
-		r = ERR_PLAIN(-ENOTSUP, "config.json: vm.image: this version of nacre cannot start from an image");
 	return r;
 }
 
@@ -172,10 +173,11 @@ static int open_network(struct build *b)
 static int open_trees(struct build *b)
 {
 	const struct plan *p = b->i->plan;
-	int r = rootfs_open(p->rootfs, &b->start.share.rootfs);
+	int r = p->vm.image == NULL ? rootfs_open(p->rootfs, &b->start.share.rootfs) : 0;
 
 	if (r < 0)
 		return r;
+	b->start.seal_rootfs = p->vm.image == NULL && p->rootfs_readonly;
 	b->entries = calloc(p->n_mounts + 1, sizeof(*b->entries));
 	if (b->entries == NULL)
 		return ERR_NOMEM();
@@ -194,16 +196,38 @@ static int open_trees(struct build *b)
 	return 0;
 }
 
+/* In the root file system's place; a read-only one cannot be written by anybody in there. */
+static int open_image(struct build *b)
+{
+	const struct plan *p = b->i->plan;
+	struct disk_image image = { .fd = FD_NONE };
+	int r;
+
+	if (p->vm.image == NULL)
+		return 0;
+	r = disk_image_open(p->vm.image, p->rootfs_readonly, &image);
+	if (r < 0)
+		return ERR_CONTEXT(r, "config.json: vm.image");
+	b->disk = (struct machine_disk){ .image = image.fd, .read_only = p->rootfs_readonly };
+	b->start.image = image.file_system;
+	b->start.machine.disks = &b->disk;
+	b->start.machine.n_disks = 1;
+	return 0;
+}
+
 static int open_initramfs(struct build *b, const char *modules)
 {
 	const struct plan_vm *vm = &b->i->plan->vm;
 	_cleanup_close_ int guest = FD_NONE, before = FD_NONE;
-	struct initramfs_request q = { .modules = modules, .wanted = initramfs_modules, .n_wanted = INITRAMFS_MODULES,
-				       .cache = INITRAMFS_CACHE };
+	/* The image's, if there is one; few kernels have all file systems built in. */
+	struct initramfs_module wanted[INITRAMFS_MODULES + 2] = { [INITRAMFS_MODULES] = { "virtio_blk", true }, { b->start.image, true } };
+	struct initramfs_request q = { .modules = modules, .wanted = wanted, .cache = INITRAMFS_CACHE };
 	int r = guest_program_open(&guest);
 
 	if (r < 0)
 		return r;
+	memcpy(wanted, initramfs_modules, sizeof(initramfs_modules));
+	q.n_wanted = INITRAMFS_MODULES + (b->start.image != NULL ? 2 : 0);
 	if (vm->initrd != NULL) {
 		before = open(vm->initrd, O_RDONLY | O_CLOEXEC);
 		if (before < 0)
@@ -339,6 +363,8 @@ static int prepare(struct build *b)
 	if (r == 0)
 		r = choose_monitor(b);
 	if (r == 0)
+		r = open_image(b);
+	if (r == 0)
 		r = open_kernel(b);
 	if (r == 0)
 		r = open_trees(b);
@@ -459,6 +485,7 @@ int microvm_create(struct instance *i, const struct launch *l)
 {
 	_cleanup_build_ struct build b = {
 		.i = i,
+		.disk = { .image = FD_NONE },
 		.start = {
 			.share = { .rootfs = FD_NONE },
 			.machine = { .kernel = FD_NONE, .initrd = FD_NONE, .channel = FD_NONE, .fs = FD_NONE, .console = FD_NONE },
@@ -477,7 +504,7 @@ int microvm_create(struct instance *i, const struct launch *l)
 		r = spawn(&b, l);
 	if (r == 0)
 		r = serve(i);
-	if (r == 0 && i->plan->rootfs_readonly)
+	if (r == 0 && b.start.seal_rootfs)
 		r = seal_rootfs(i);
 	if (r == 0 && i->plan->has_process && i->plan->process.has_oom_score_adj)
 		r = process_oom_score(i->pid, i->plan->process.oom_score_adj);

@@ -137,7 +137,10 @@ int guest_adapt(struct spec *s, const void *data)
 	const struct guest_description *d = data;
 	int r;
 
-	if (s->has_root) {
+	if (d->image.device != NULL) {
+		s->has_root = true;
+		s->root.path = IMAGE_MOUNT;
+	} else if (s->has_root) {
 		s->root.path = arena_printf(s->arena, SHARE_MOUNT "%s", d->rootfs);
 		if (s->root.path == NULL)
 			return ERR_NOMEM();

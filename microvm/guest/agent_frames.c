@@ -13,6 +13,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "microvm/guest/guest_image.h"
 #include "microvm/guest/guest_net.h"
 #include "microvm/guest/job.h"
 #include "microvm/guest/requests.h"
@@ -83,6 +84,8 @@ static int configure(struct agent *a, const struct channel_frame *f)
 		r = ERR(-errno, "cannot set the guest's host name");
 	if (r == 0 && mount(d->share, SHARE_MOUNT, "virtiofs", 0, NULL) < 0)
 		r = ERR(-errno, "cannot mount the share \"%s\" in the guest", d->share);
+	if (r == 0 && d->image.device != NULL)
+		r = guest_image_mount(&d->image);
 	if (r == 0)
 		r = d->network != NULL ? guest_net_apply(d->network) : netlink_loopback_up();
 	a->configured = r == 0;

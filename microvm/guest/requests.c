@@ -14,6 +14,7 @@
 #include "microvm/channel.h"
 #include "microvm/guest/adapt.h"
 #include "microvm/guest/description.h"
+#include "microvm/guest/guest_image.h"
 #include "oci/spec.h"
 #include "runtime/backend.h"
 #include "runtime/base/err.h"
@@ -225,6 +226,8 @@ static int oom(const struct job_call *c, struct buf *answer)
 
 int request_finish(const struct job_call *c, struct buf *answer)
 {
+	if (c->description->image.device != NULL)
+		guest_image_close();
 	sync();
 	return oom(c, answer);
 }

@@ -57,7 +57,8 @@ static const struct error_case document_cases[] = {
 	{ "{\"ociVersion\":\"a\\nb\"}", "ociVersion: \"a\\x0ab\" is not a version such as \"1.3.0\"" },
 	/* root */
 	{ DOC("\"root\":{}"), "root.path: is missing" },
-	{ DOC("\"root\":{\"path\":\"\"}"), "root.path: must not be empty" },
+	{ DOC("\"root\":{\"path\":\"\"}"), "root.path: is missing" },
+	{ DOC("\"root\":{\"readonly\":true},\"vm\":{\"kernel\":{\"path\":\"/k\"},\"image\":{\"path\":\"/i\"}}"), NULL },
 	{ DOC("\"root\":[]"), "root: must be an object, not an array" },
 	{ DOC("\"root\":{\"path\":\"r\",\"readonly\":\"yes\"}"), "root.readonly: must be a boolean, not a string" },
 	/* hostname, domainname */
