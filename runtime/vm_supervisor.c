@@ -290,6 +290,8 @@ static int enter_jail(const struct vm_start *s)
 		/* The monitor and the file server are the only processes of ours that are left to it; itself by raise(3). */
 		{ "kill", 1, SIGKILL },
 		{ "tgkill", 0, (uint64_t)getpid() },
+		/* vm_end_as() */
+		{ "prlimit64", 1, RLIMIT_CORE },
 	};
 	const struct vm_jail_calls calls = { .names = names, .n_names = ARRAY_SIZE(names), .narrow = narrow,
 					     .n_narrow = ARRAY_SIZE(narrow) };

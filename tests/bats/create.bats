@@ -190,6 +190,7 @@ cleanup() {
 }
 
 @test "a new session keyring, unless --no-new-keyring" {
+	requires container
 	[ -r /proc/keys ] || skip "the kernel has no /proc/keys"
 	config 'del(.linux.maskedPaths)'
 	args cat /proc/keys
