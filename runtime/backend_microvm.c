@@ -187,6 +187,20 @@ static int microvm_oom(struct instance *i, struct cgroup_oom *ret)
 	return backend_container.oom(i, ret);
 }
 
+static char *microvm_failure(struct instance *i)
+{
+	char *text = NULL;
+	size_t len = 0;
+
+	if (file_read(i->c->dir, MICROVM_FAILURE_FILE, ERR_TEXT_MAX, &text, &len) < 0)
+		return NULL;
+	if (len == 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
 static int microvm_watch(struct instance *i, struct backend_watch *ret)
 {
 	struct backend_watch w = BACKEND_WATCH_NULL;
@@ -254,9 +268,11 @@ const struct backend_ops backend_microvm = {
 	.set_paused = microvm_set_paused,
 	.paused = microvm_paused,
 	.update = microvm_update,
+	.pids_inside = true,
 	.pids = microvm_pids,
 	.stats = microvm_stats,
 	.oom = microvm_oom,
+	.failure = microvm_failure,
 	.watch = microvm_watch,
 	.watch_oom = microvm_watch_oom,
 	.destroy = microvm_destroy,

@@ -394,6 +394,14 @@ static int run_steps(struct instance *i, const struct run_options *o, struct for
 	return r;
 }
 
+static void tell_failure(struct instance *i)
+{
+	_cleanup_free_ char *reason = i->ops->failure != NULL ? i->ops->failure(i) : NULL, *text = NULL;
+
+	if (reason != NULL && asprintf(&text, "container \"%s\": %s", i->c->id, reason) >= 0)
+		log_fatal(text, "");
+}
+
 static int run_with(struct instance *i, const struct run_options *o, struct launch *l, const char *text, size_t len,
 		    int *ret_status)
 {
@@ -424,6 +432,8 @@ static int run_with(struct instance *i, const struct run_options *o, struct laun
 	i->c->state.pid = 0;
 	if (r == 0 && *ret_status == OOM_STATUS)
 		oom_tell(i);
+	if (r == 0 && *ret_status != 0)
+		tell_failure(i);
 	if (r == 0 && !o->keep && container_lock_existing(i->c) == 0)
 		r = run_delete(i);
 	return r;

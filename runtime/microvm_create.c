@@ -66,6 +66,7 @@ static void build_deinit(struct build *b)
 	fd_close(&b->start.listen);
 	fd_close(&b->start.socket_file);
 	fd_close(&b->start.oom_file);
+	fd_close(&b->start.failure_file);
 	fd_close(&b->start.console_copy);
 	free(b->config);
 	free(b->cgroup_dir);
@@ -326,7 +327,8 @@ static int open_state_files(struct build *b)
 		return ERR(-errno, "cannot make the microVM's socket");
 	s->socket_file = openat(dir, VM_SOCKET, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	s->oom_file = openat(dir, MICROVM_OOM_FILE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (s->socket_file < 0 || s->oom_file < 0)
+	s->failure_file = openat(dir, MICROVM_FAILURE_FILE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (s->socket_file < 0 || s->oom_file < 0 || s->failure_file < 0)
 		return ERR(-errno, "cannot make the microVM's files in the state directory");
 	return 0;
 }
@@ -494,6 +496,7 @@ int microvm_create(struct instance *i, const struct launch *l)
 			.listen = FD_NONE,
 			.socket_file = FD_NONE,
 			.oom_file = FD_NONE,
+			.failure_file = FD_NONE,
 		},
 	};
 	int r = microvm_check(i->plan);

@@ -133,13 +133,14 @@ int vm_connect(int state_dir, const char *id, int *ret_sock)
 	return 0;
 }
 
-static int await_reply(int sock)
+/* What waits for programs of the user's (startContainer hooks; an exec, for the container to be resumed) takes its time. */
+static int await_reply(int sock, uint16_t type)
 {
 	struct pollfd p = { .fd = sock, .events = POLLIN };
-	int n;
+	int n, timeout = type == VM_START || type == VM_EXEC || type == VM_EXEC_START ? -1 : REPLY_TIMEOUT_MS;
 
 	do
-		n = poll(&p, 1, REPLY_TIMEOUT_MS);
+		n = poll(&p, 1, timeout);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return ERR(-errno, "cannot wait for the microVM");
@@ -157,7 +158,7 @@ int vm_call_with(int sock, const struct vm_message *h, const struct vm_extra *ex
 		return ERR_NOMEM();
 	r = vm_message_send(sock, h, extra->text, extra->fds, extra->n_fds, 0);
 	if (r == 0)
-		r = await_reply(sock);
+		r = await_reply(sock, h->type);
 	else
 		ERR_PLAIN(r, "the microVM is gone");
 	if (r < 0)

@@ -46,6 +46,7 @@ requires() {
 		sys_resource) [ $((0x$(sed -n 's/^CapEff:\t//p' /proc/self/status) >> 24 & 1)) = 1 ] || skip "root here lacks CAP_SYS_RESOURCE" ;;
 		apparmor) [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ] || skip "AppArmor is not enabled" ;;
 		selinux) [ -d /sys/fs/selinux/booleans ] || skip "SELinux is not enabled" ;;
+		container) [ -z "${NACRE_ISOLATION-}" ] || skip "is about processes on this kernel, not for a $NACRE_ISOLATION" ;;
 		microvm) microvm_missing=$(microvm_lacks) || skip "no microVM here: $microvm_missing" ;;
 		strace) strace -o /dev/null true 2>/dev/null || skip "strace does not work here" ;;
 		*) command -v "$what" >/dev/null || skip "$what is not installed" ;;
@@ -70,11 +71,15 @@ vm_kernel() {
 	done | sort -V | tail -n 1
 }
 
-# use_microvm: every nacre of this test runs its bundles as microVMs.
+# use_microvm: every nacre of this test runs its bundles as microVMs. NACRE_BIN is then a script, which becomes nacre: a pid
+# that a test takes of it is nacre's.
 use_microvm() {
 	jq -n --arg k "$(vm_kernel)" '{vm: {kernel: {path: $k}}}' >"$T/host.json"
-	NACRE_OPTIONS="${NACRE_OPTIONS-} --isolation=microvm --host-config=$T/host.json"
+	printf '#!/bin/sh\nexec %q --isolation=microvm --host-config=%q "$@"\n' "$(realpath "$NACRE_BIN")" "$T/host.json" >"$T/nacre"
+	chmod 755 "$T/nacre"
+	NACRE_BIN=$T/nacre
 	NACRE_TIMEOUT=${NACRE_VM_TIMEOUT:-150}
+	PATIENCE=6
 }
 
 has_controllers() { grep -qw memory "$(cgroup_mount)/cgroup.controllers"; }
@@ -117,6 +122,7 @@ setup() { common_setup; }
 common_setup() {
 	# Short: unix socket paths have 107 bytes.
 	T=$(mktemp -d /tmp/nt.XXXXXX)
+	export NACRE_TEST=$T
 	ROOT=$T/state
 	BUNDLE=$T/bundle
 	ID=t-$$-${BATS_TEST_NUMBER:-0}
@@ -131,6 +137,7 @@ common_setup() {
 	fi
 	MOUNTS_BEFORE=$(sort /proc/self/mountinfo)
 	cd "$BUNDLE" || return 1
+	[ "${NACRE_ISOLATION-}" != microvm ] || { requires root microvm && use_microvm; }
 }
 
 # config [JQ-OPTION...] JQ-PROGRAM: edits the bundle's config.json.
@@ -148,9 +155,9 @@ sh_args() { args sh -c "$1"; }
 status_of() { nacre state "$1" | sed -n 's/^  "status": "\(.*\)",*$/\1/p'; }
 pid_of() { nacre state "$1" | sed -n 's/^  "pid": \([0-9]*\),*$/\1/p'; }
 
-# wait_for SECONDS COMMAND...: until it succeeds. For what another process does in its own time.
+# wait_for SECONDS COMMAND...: until it succeeds. For what another process does in its own time; a microVM gets more of it.
 wait_for() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * ${PATIENCE:-1}))
 	shift
 	until "$@"; do
 		[ "$SECONDS" -lt "$end" ] || return 1
@@ -169,7 +176,17 @@ assert_clean() {
 	[ -z "$left" ] || { echo "cgroups left: $left"; return 1; }
 	left=$(pgrep -af -- "--root $ROOT" || true)
 	[ -z "$left" ] || { echo "processes left: $left"; return 1; }
+	left=$(vm_programs)
+	[ -z "$left" ] || { echo "programs of a microVM left: $left"; return 1; }
 	[ "$(sort /proc/self/mountinfo)" = "$MOUNTS_BEFORE" ] || { echo "mounts differ"; return 1; }
+}
+
+# What nacre started of other programs for this test's microVMs: they have its environment.
+vm_programs() {
+	local pid
+	for pid in $(pgrep -x virtiofsd; pgrep -x qemu-system-x86); do
+		! grep -qzxF "NACRE_TEST=$T" "/proc/$pid/environ" 2>/dev/null || echo "$pid $(tr '\0' ' ' <"/proc/$pid/cmdline")"
+	done
 }
 
 # Ends what the test left running (containers named after $ID or listed), then checks; a file's own
