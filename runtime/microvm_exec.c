@@ -160,7 +160,7 @@ static int proxy_main(void *arg)
 {
 	struct proxy *x = arg;
 	int keep[] = { x->sync, x->sock, x->payload, x->console }, status = 0, r;
-	char *text = malloc(VM_TEXT_MAX + 1);
+	_cleanup_free_ char *text = malloc(VM_TEXT_MAX + 1);
 
 	log_close();
 	r = text == NULL ? ERR_NOMEM() : fd_close_except(keep, ARRAY_SIZE(keep));

@@ -22,6 +22,7 @@
 
 union control {
 	struct cmsghdr header;
+	/* cppcheck-suppress unusedStructMember */
 	char space[CMSG_SPACE(VM_FDS_MAX * sizeof(int))];
 };
 

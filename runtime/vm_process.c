@@ -132,7 +132,7 @@ int vm_end_as(int status)
 		(void)sigaction(sig, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
 		sigemptyset(&mask);
 		sigaddset(&mask, sig);
-		raise(sig);
+		(void)tgkill(getpid(), gettid(), sig);
 		(void)sigprocmask(SIG_UNBLOCK, &mask, NULL);
 		return 128 + sig;
 	}

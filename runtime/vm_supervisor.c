@@ -178,33 +178,30 @@ static void forward_size(struct vm_supervisor *vm)
 	(void)vm_guest_send(vm, CHANNEL_RESIZE, VM_SESSION_INIT, 0, payload, sizeof(payload));
 }
 
+static void forward_signal(struct vm_supervisor *vm, uint32_t number)
+{
+	unsigned char payload[CHANNEL_SIGNAL_SIZE];
+
+	/* Before the start there is nobody to get it; the sender means the container. */
+	if (vm->stage < VM_STAGE_CREATED) {
+		vm_fail(vm, ERR_PLAIN(-EINTR, "interrupted by signal %u", number));
+		return;
+	}
+	channel_put_signal(payload, &(struct channel_signal){ .signal = number });
+	(void)vm_guest_send(vm, CHANNEL_SIGNAL, VM_SESSION_INIT, vm_guest_serial(vm), payload, sizeof(payload));
+}
+
 static void signals_ready(void *data, uint32_t events)
 {
 	struct vm_supervisor *vm = data;
 	struct signalfd_siginfo info;
-	unsigned char payload[CHANNEL_SIGNAL_SIZE];
 
 	(void)events;
 	while (read(vm->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-		switch ((int)info.ssi_signo) {
-		case SIGCHLD:
-		case SIGPIPE:
-			break;
-		case SIGWINCH:
-			if (vm->pts >= 0) {
-				forward_size(vm);
-				break;
-			}
-			/* fallthrough */
-		default:
-			/* Before the start there is nobody to get it; the sender means the container. */
-			if (vm->stage < VM_STAGE_CREATED) {
-				vm_fail(vm, ERR_PLAIN(-EINTR, "interrupted by signal %u", info.ssi_signo));
-				break;
-			}
-			channel_put_signal(payload, &(struct channel_signal){ .signal = info.ssi_signo });
-			(void)vm_guest_send(vm, CHANNEL_SIGNAL, VM_SESSION_INIT, vm_guest_serial(vm), payload, sizeof(payload));
-		}
+		if (info.ssi_signo == SIGWINCH && vm->pts >= 0)
+			forward_size(vm);
+		else if (info.ssi_signo != SIGCHLD && info.ssi_signo != SIGPIPE)
+			forward_signal(vm, info.ssi_signo);
 	}
 	vm_guest_flush(vm);
 }
