@@ -123,7 +123,9 @@ static int check_process(const struct plan *p)
 	if (!p->has_process)
 		return 0;
 	if (p->process.apparmor != NULL || p->process.selinux != NULL)
-		return ERR_PLAIN(-ENOTSUP, "config.json: process: the guest's kernel has no AppArmor or SELinux policy to apply a label of");
+		return ERR_HINT(ERR_PLAIN(-ENOTSUP, "config.json: process: the guest's kernel has no AppArmor or SELinux policy to apply a "
+						    "label of"),
+				"Engines have an option for none, as podman's --security-opt apparmor=unconfined or label=disable.");
 	if (p->process.preserve_fds > 0)
 		return ERR_PLAIN(-ENOTSUP, "file descriptors (--preserve-fds, LISTEN_FDS) cannot be handed into a microVM");
 	return 0;

@@ -107,7 +107,7 @@ use_ns() { config --arg p "$NET/$1" '(.linux.namespaces[] | select(.type == "net
 	sh_args 'nc -l -p 1 -e cat /data & nc -l -p 2 -e sha256sum & echo ready; wait'
 	detached nacre run "$ID" </dev/null >"$T/a.out" 2>&1
 	SERVER=$!
-	wait_for 60 grep -q ready "$T/a.out"
+	wait_for "$NACRE_TIMEOUT" grep -q ready "$T/a.out"
 	use_ns b
 	sh_args 'ping -c 1 -W 5 10.55.0.2 >/dev/null && ping -6 -c 1 -W 5 fd55::2 >/dev/null && echo reached
 		nc 10.55.0.2 1 </dev/null | sha256sum; nc fd55::2 2 </data'

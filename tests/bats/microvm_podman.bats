@@ -118,6 +118,16 @@ logs_have() { [[ "$(podman logs "$1" 2>&1)" == *"$2"* ]]; }
 	equals b "$(cat "$T/volume/b")"
 }
 
+@test "podman --read-only, --tmpfs: with what the image has there" {
+	requires root microvm podman
+	mkdir "$BUNDLE/rootfs/data"
+	echo text >"$BUNDLE/rootfs/data/file"
+	try run_podman --rm --read-only --tmpfs /data -- sh -c 'cat /data/file; echo x >/data/x; echo y >/tmp/y
+		echo z 2>/dev/null >/z || echo refused; ls /data /tmp'
+	equals $'text\nrefused\n/data:\nfile\nx\n\n/tmp:\ny' "$output"
+	[ ! -e "$BUNDLE/rootfs/data/x" ]
+}
+
 @test "podman: what a microVM cannot is said in one sentence, with podman's exit status" {
 	requires root microvm podman
 	try run_podman --rm --pid=host -- true
