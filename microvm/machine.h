@@ -63,12 +63,21 @@ struct machine_config {
 	 * dropped, and the text says how much: a guest is never held up by it.
 	 */
 	int console;
+	int control;			/* SOCK_SEQPACKET: its owner's wishes while it runs, each packet a struct machine_request */
 	int stop;			/* readable: the machine ends (an eventfd, a signalfd for SIGTERM, a pipe's closed end) */
 
 	/* Both may be NULL. Not 0: the machine ends before the guest's first instruction, with that error. */
 	int (*ready)(void *data);
 	int (*vcpu_ready)(void *data);
 	void *data;
+};
+
+/*
+ * The one wish so far. There is no answer: the guest gives memory away as well as it can, and the host sees what it has by
+ * itself. A packet of another size is passed over.
+ */
+struct machine_request {
+	uint64_t balloon;		/* bytes of the memory that the guest is to do without */
 };
 
 enum machine_end {

@@ -29,7 +29,8 @@ enum vm_message_type {
 	VM_PIDS,		/* reply: bytes, channel_get_pids() */
 	VM_OOM,			/* reply: bytes, channel_get_oom() */
 	VM_WATCH,		/* VM_OOM_EVENT from now on */
-	VM_REQUEST_LAST = VM_WATCH,
+	VM_MEMORY,		/* flag: MiB that the whole may use, 0: no limit; what is above is taken from the guest */
+	VM_REQUEST_LAST = VM_MEMORY,
 	/* from the supervisor */
 	VM_REPLY,		/* err, text */
 	VM_EXITED,		/* value: the status of wait(2) */

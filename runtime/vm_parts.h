@@ -58,6 +58,7 @@ struct vm_supervisor {
 	struct vm_console console;
 	struct vm_process file_server, monitor;
 	struct event_source file_server_source, monitor_source;
+	int control;			/* to our own monitor; FD_NONE: it is QEMU */
 	struct vm_network network;
 	int sync;
 	struct event_source sync_source;

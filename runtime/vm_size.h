@@ -51,3 +51,10 @@ struct vm_size {
  * with a text that names the property.
  */
 int vm_size(const struct vm_size_request *q, struct vm_size *ret);
+
+/*
+ * For a machine of nacre's own monitor that was started with this much memory, which cannot grow: how much of it the guest has to
+ * do without for all to stay inside another limit (0: none). -ENOSPC (it would not hold the smallest guest), -ERANGE (it is
+ * more than the machine could ever use), with a text.
+ */
+int vm_size_update(uint64_t booted, uint64_t limit, uint64_t *ret_less);

@@ -47,6 +47,7 @@ requires() {
 		apparmor) [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ] || skip "AppArmor is not enabled" ;;
 		selinux) [ -d /sys/fs/selinux/booleans ] || skip "SELinux is not enabled" ;;
 		microvm) microvm_missing=$(microvm_lacks) || skip "no microVM here: $microvm_missing" ;;
+		kvm) "$NACRE_BIN" doctor --json 2>/dev/null | jq -e 'any(.[]; .name == "kvm" and .level == "ok")' >/dev/null || skip "KVM cannot be used here" ;;
 		strace) strace -o /dev/null true 2>/dev/null || skip "strace does not work here" ;;
 		*) command -v "$what" >/dev/null || skip "$what is not installed" ;;
 		esac
