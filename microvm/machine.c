@@ -163,15 +163,20 @@ static void stop_asked(void *data, uint32_t events)
 static void control_ready(void *data, uint32_t events)
 {
 	struct machine *m = data;
+	struct machine_answer answer;
 	struct machine_request q;
 	ssize_t n = recv(m->config->control, &q, sizeof(q), MSG_DONTWAIT | MSG_TRUNC);
 
 	(void)events;
 	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 		event_loop_remove(&m->loop, &m->control_source);
-	if (n == (ssize_t)sizeof(q))
-		virtio_balloon_set_target(&m->balloon, (uint32_t)((q.balloon < m->config->ram_size ? q.balloon : m->config->ram_size) /
-								   VIRTIO_BALLOON_PAGE_SIZE));
+	if (n != (ssize_t)sizeof(q))
+		return;
+	virtio_balloon_set_target(&m->balloon, (uint32_t)((q.balloon < m->config->ram_size ? q.balloon : m->config->ram_size) /
+							   VIRTIO_BALLOON_PAGE_SIZE));
+	answer.balloon = (uint64_t)m->balloon.actual * VIRTIO_BALLOON_PAGE_SIZE;
+	/* Who does not read what it is told does not want it. */
+	(void)!write(m->config->control, &answer, sizeof(answer));
 }
 
 static void loop_waits(void *data, bool begins)

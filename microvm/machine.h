@@ -73,11 +73,15 @@ struct machine_config {
 };
 
 /*
- * The one wish so far. There is no answer: the guest gives memory away as well as it can, and the host sees what it has by
- * itself. A packet of another size is passed over.
+ * The one wish so far, and what is answered at once: how far the guest is. It gives memory away as well as it can; who waits for
+ * it asks again. A packet of another size is passed over.
  */
 struct machine_request {
 	uint64_t balloon;		/* bytes of the memory that the guest is to do without */
+};
+
+struct machine_answer {
+	uint64_t balloon;		/* bytes that it says it does without */
 };
 
 enum machine_end {

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "cgroups/stats.h"
+#include "microvm/le.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/parse_int.h"
@@ -21,14 +22,22 @@
 #define GIVE_MS 15000
 #define STEP_MS 20
 
-/* 0: no limit. */
-static int ask_guest(struct instance *i, uint64_t limit)
+/* limit 0: none. *ret_missing: MiB that the guest has still to give. */
+static int ask_guest(struct instance *i, uint64_t limit, uint32_t *ret_missing)
 {
 	_cleanup_close_ int sock = FD_NONE;
+	_cleanup_free_ char *answer = NULL;
 	uint64_t mib = limit / VM_MIB;
+	size_t len = 0;
 	int r = vm_connect(i->c->dir, i->c->id, &sock);
 
-	return r < 0 ? r : vm_call(sock, VM_MEMORY, 0, mib < UINT32_MAX ? (uint32_t)mib : UINT32_MAX, NULL, NULL);
+	if (r == 0)
+		r = vm_call(sock, VM_MEMORY, 0, mib < UINT32_MAX ? (uint32_t)mib : UINT32_MAX, &answer, &len);
+	if (r == 0 && len != 4)
+		r = ERR_PLAIN(-EPROTO, "the supervisor of the microVM speaks another language");
+	if (r == 0)
+		*ret_missing = le32_get(answer);
+	return r;
 }
 
 /* What the kernel cannot take back by itself: without swap, the guest's memory (shmem) and the processes' own. */
@@ -44,19 +53,23 @@ static int used(struct instance *i, uint64_t *ret)
 	return r;
 }
 
+/* The guest says that it has given all, and the host sees that it has: the first keeps an honest one from running into the limit. */
 static int wait_for_guest(struct instance *i, uint64_t limit)
 {
 	const struct timespec step = { .tv_nsec = STEP_MS * 1000000L };
 	uint64_t now = 0;
 
 	for (int waited = 0; waited < GIVE_MS; waited += STEP_MS) {
-		int r = used(i, &now);
+		uint32_t missing = 0;
+		int r = ask_guest(i, limit, &missing);
 
-		if (r < 0 || now <= limit)
+		if (r == 0)
+			r = used(i, &now);
+		if (r < 0 || (missing == 0 && now <= limit))
 			return r;
 		nanosleep(&step, NULL);
 	}
-	return ERR_PLAIN(-EBUSY, "memory.limit: the microVM uses %llu MiB, and its guest does not give back enough of it",
+	return ERR_PLAIN(-EBUSY, "memory.limit: of %llu MiB that the microVM uses, its guest does not give back enough",
 			 (unsigned long long)(now / VM_MIB));
 }
 
@@ -76,6 +89,7 @@ static int present_limit(int cgroup, uint64_t *ret)
 int microvm_update_memory(struct instance *i, const struct update_req *host)
 {
 	uint64_t before = 0, limit = host->resources.memory_limit > 0 ? (uint64_t)host->resources.memory_limit : 0;
+	uint32_t missing;
 	bool down;
 	int r;
 
@@ -87,7 +101,7 @@ int microvm_update_memory(struct instance *i, const struct update_req *host)
 	if (r < 0)
 		return r;
 	down = limit != 0 && (before == 0 || limit < before);
-	r = ask_guest(i, limit);
+	r = ask_guest(i, limit, &missing);
 	if (r < 0)
 		return r;
 	if (down)
@@ -98,7 +112,7 @@ int microvm_update_memory(struct instance *i, const struct update_req *host)
 		struct err_kept why;
 
 		err_keep(&why);
-		(void)ask_guest(i, before);
+		(void)ask_guest(i, before, &missing);
 		err_restore(&why);
 	}
 	return r;

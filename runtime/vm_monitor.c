@@ -169,7 +169,7 @@ static int open_control(const struct vm_start *s, int *ret_theirs, int *ret_ours
 
 	if (s->qemu != NULL)
 		return 0;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return ERR(-errno, "cannot make the monitor's control socket");
 	*ret_theirs = pair[0];
 	*ret_ours = pair[1];

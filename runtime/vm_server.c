@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "microvm/le.h"
 #include "oci/spec.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
@@ -222,6 +223,8 @@ static int request_memory(struct vm_connection *c, const struct vm_message *m)
 {
 	const struct vm_supervisor *vm = c->vm;
 	struct machine_request q = { 0 };
+	unsigned char bytes[4];
+	uint64_t missing;
 	int r;
 
 	if (vm->control < 0)
@@ -231,7 +234,9 @@ static int request_memory(struct vm_connection *c, const struct vm_message *m)
 		return r;
 	if (send(vm->control, &q, sizeof(q), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof(q))
 		return ERR(-errno, "cannot reach the monitor");
-	send_reply(c, 0, NULL, 0);
+	missing = q.balloon > vm->balloon ? q.balloon - vm->balloon : 0;
+	le32_put(bytes, (uint32_t)((missing + VM_MIB - 1) / VM_MIB));
+	send_reply(c, 0, bytes, sizeof(bytes));
 	return 0;
 }
 
