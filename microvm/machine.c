@@ -300,9 +300,12 @@ static int run(struct machine *m)
 
 int machine_run(const struct machine_config *c, enum machine_end *ret_end, char reason[MACHINE_REASON_MAX])
 {
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
 	struct machine *m = calloc(1, sizeof(*m));
 	int r;
 
+	*ret_end = MACHINE_NOT_RUN;
+	snprintf(reason, MACHINE_REASON_MAX, "out of memory");
 	if (m == NULL)
 		return ERR_NOMEM();
 	m->config = c;
@@ -312,7 +315,7 @@ int machine_run(const struct machine_config *c, enum machine_end *ret_end, char 
 	m->wake = m->serial_interrupt = FD_NONE;
 	pthread_mutex_init(&m->lock, NULL);
 	/* A console or a back end whose reader is gone is an error of one write. */
-	signal(SIGPIPE, SIG_IGN);
+	sigaction(SIGPIPE, &ignore, NULL);
 	r = build(m);
 	if (r == 0)
 		r = run(m);

@@ -38,9 +38,9 @@ struct machine_disk {
 
 /* eth0 is the first. */
 struct machine_net {
-	int tap;
+	int tap;		/* as virtio_net.h wants it: O_NONBLOCK, with IFF_VNET_HDR and headers of 12 bytes */
 	uint8_t mac[MACHINE_MAC_LEN];
-	uint16_t mtu;		/* 0: the driver's default */
+	uint16_t mtu;
 };
 
 /* Every descriptor is borrowed; FD_NONE (any negative number): there is none. */

@@ -18,6 +18,7 @@
 #include "microvm/virtio_blk.h"
 #include "microvm/virtio_console.h"
 #include "microvm/virtio_fs.h"
+#include "microvm/virtio_net.h"
 #include "microvm/virtio_rng.h"
 
 struct machine;
@@ -53,6 +54,8 @@ struct machine {
 	struct virtio_rng rng;
 	struct virtio_balloon balloon;
 	struct virtio_blk *disks;
+	struct virtio_net *nets;
+	size_t n_nets;		/* of them, those that are there */
 	bool has_serial, has_console, has_fs;
 };
 

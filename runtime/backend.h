@@ -26,13 +26,15 @@ struct instance {
 	pid_t pid;
 	int waiting;			/* STATE_WAITING, locked, to be inherited by the init; FD_NONE */
 	int cgroup;			/* fd of its cgroup, FD_NONE */
+	int holder;			/* keeps systemd's scope, and its counts, until the init is ready; FD_NONE */
 	struct cgroup_host host;	/* where cgroup2 is, when host_known */
 	bool host_known;
 	struct cgroup_oom oom_seen;	/* counted while it ran, should the count itself be gone */
 	bool hooks_began;		/* create-phase hooks ran: a failure has to run poststop */
 };
 
-#define INSTANCE_NULL { .ops = NULL, .sync = FD_NONE, .pidfd = FD_NONE, .waiting = FD_NONE, .cgroup = FD_NONE }
+#define INSTANCE_NULL                                                                                                  \
+	{ .ops = NULL, .sync = FD_NONE, .pidfd = FD_NONE, .waiting = FD_NONE, .cgroup = FD_NONE, .holder = FD_NONE }
 
 struct launch {
 	int console;			/* unix socket that gets the terminal's master, FD_NONE */
@@ -82,7 +84,8 @@ struct backend_ops {
 	int (*paused)(struct instance *i, bool *ret_paused);
 	/* All of it or nothing. */
 	int (*update)(struct instance *i, const struct update_req *u);
-	/* Processes of the container as the host sees them; malloc'ed. */
+	/* The processes; malloc'ed. Their pids are the host's, unless pids_inside: then they are those of the guest's kernel. */
+	bool pids_inside;
 	int (*pids)(struct instance *i, pid_t **ret_pids, size_t *ret_n);
 	/*
 	 * What it has used so far. The result is the caller's to deinit, also after a failure. -ENOTSUP: nothing
@@ -91,6 +94,11 @@ struct backend_ops {
 	int (*stats)(struct instance *i, struct cgroup_stats *ret);
 	/* How often it ran out of memory. Nothing counts for it, or not any more: zeros. */
 	int (*oom)(struct instance *i, struct cgroup_oom *ret);
+	/*
+	 * Why it ended, when its process did not end by itself: one line, malloc'ed; NULL: no such reason is known, or
+	 * there is no memory. NULL as a function: it has no other ends.
+	 */
+	char *(*failure)(struct instance *i);
 	/* Of a container that runs, else -ESRCH. Its fds are the caller's (backend_watch_deinit). */
 	int (*watch)(struct instance *i, struct backend_watch *ret);
 	/* ooms and kills now; watch->oom is quiet then until they change. -ENOENT without text: nothing counts any more. */

@@ -110,7 +110,7 @@ static int guest_update(struct instance *i, const char *text, size_t len)
 
 	if (r == 0)
 		r = vm_connect(i->c->dir, i->c->id, &sock);
-	return r < 0 ? r : vm_call_with(sock, &h, NULL, &payload, 1, NULL, NULL);
+	return r < 0 ? r : vm_call_with(sock, &h, &(struct vm_extra){ .fds = &payload, .n_fds = 1 }, NULL, NULL);
 }
 
 /* The host's part can be taken back, so the guest's comes last. */
@@ -187,6 +187,20 @@ static int microvm_oom(struct instance *i, struct cgroup_oom *ret)
 	return backend_container.oom(i, ret);
 }
 
+static char *microvm_failure(struct instance *i)
+{
+	char *text = NULL;
+	size_t len = 0;
+
+	if (file_read(i->c->dir, MICROVM_FAILURE_FILE, ERR_TEXT_MAX, &text, &len) < 0)
+		return NULL;
+	if (len == 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
 static int microvm_watch(struct instance *i, struct backend_watch *ret)
 {
 	struct backend_watch w = BACKEND_WATCH_NULL;
@@ -222,6 +236,8 @@ static int microvm_watch_oom(const struct backend_watch *w, struct cgroup_oom *r
 	r = vm_message_receive(w->oom.fd, &m, text, fds, MSG_DONTWAIT);
 	if (r == -EPIPE)
 		return -ENOENT;
+	if (r == -EAGAIN)
+		return 0;
 	if (r == 0 && m.type == VM_OOM_EVENT) {
 		const struct channel_frame f = { .data = (const unsigned char *)text, .size = m.len };
 
@@ -252,9 +268,11 @@ const struct backend_ops backend_microvm = {
 	.set_paused = microvm_set_paused,
 	.paused = microvm_paused,
 	.update = microvm_update,
+	.pids_inside = true,
 	.pids = microvm_pids,
 	.stats = microvm_stats,
 	.oom = microvm_oom,
+	.failure = microvm_failure,
 	.watch = microvm_watch,
 	.watch_oom = microvm_watch_oom,
 	.destroy = microvm_destroy,

@@ -125,7 +125,7 @@ static int print_table(char **ps_args, int n_args, const pid_t *pids, size_t n)
 	return 0;
 }
 
-static int get_pids(const char *root, const char *id, pid_t **ret_pids, size_t *ret_n)
+static int get_pids(const char *root, const char *id, bool table, pid_t **ret_pids, size_t *ret_n)
 {
 	_cleanup_container_ struct container c = CONTAINER_NULL;
 	_cleanup_instance_ struct instance i = INSTANCE_NULL;
@@ -138,6 +138,11 @@ static int get_pids(const char *root, const char *id, pid_t **ret_pids, size_t *
 	if (status == STATUS_STOPPED || status == STATUS_CREATING)
 		return ERR_PLAIN(-ESRCH, "cannot list the processes of container \"%s\": container not running (%s)", id,
 				 status_name(status));
+	/* The host's ps(1) would show whoever happens to have these pids here. */
+	if (table && i.ops->pids_inside)
+		return ERR_HINT(ERR_PLAIN(-ENOTSUP, "the processes of container \"%s\" run in a microVM, where the host's ps cannot see "
+					  "them", id),
+				"use --format json for the pids there, or exec the container's own ps");
 	return i.ops->pids(&i, ret_pids, ret_n);
 }
 
@@ -147,14 +152,16 @@ static int cmd_ps(const struct globals *g, int argc, char **argv)
 	char **operands;
 	pid_t *pids = NULL;
 	size_t n_pids = 0;
+	bool json;
 	int n, r = command_options(&command_ps, &f, argc, argv, &operands, &n);
 
 	if (r != 0)
 		return r < 0 ? r : 0;
 	if (f.format != NULL && !str_eq(f.format, "table") && !str_eq(f.format, "json"))
 		return ERR_PLAIN(-EINVAL, "option --format: \"%s\" is neither table nor json", f.format);
-	r = get_pids(g->root, operands[0], &pids, &n_pids);
-	if (r == 0 && f.format != NULL && str_eq(f.format, "json")) {
+	json = f.format != NULL && str_eq(f.format, "json");
+	r = get_pids(g->root, operands[0], !json, &pids, &n_pids);
+	if (r == 0 && json) {
 		for (size_t i = 0; i < n_pids; i++)
 			printf("%s%d", i == 0 ? "[" : ",", (int)pids[i]);
 		puts(n_pids == 0 ? "[]" : "]");
@@ -169,7 +176,8 @@ const struct command command_ps = {
 	.name = "ps",
 	.operands = "ID [PS-OPTION...]",
 	.summary = "Show the processes of a container.",
-	.details = "The pids are the host's. PS-OPTIONs go to ps(1) (default: -ef).",
+	.details = "The pids are the host's; of a microVM they are the guest's, and --format json only. PS-OPTIONs go to ps(1) "
+		   "(default: -ef).",
 	.options = rows,
 	.n_options = ARRAY_SIZE(rows),
 	.min_operands = 1,

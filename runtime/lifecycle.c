@@ -264,11 +264,16 @@ int lifecycle_delete(const char *root, const char *id, bool force)
 	}
 	if (r < 0)
 		return r;
+	/* With force nothing is asked: whoever would answer may hang. */
+	if (force) {
+		r = instance_find_backend(&i);
+		return r < 0 ? r : delete_locked(&c, &i);
+	}
 	status = status_now(&i, &pid, &r);
 	if (r < 0)
 		return r;
 	/* As runc and crun, a created one goes without force: engines count on it. */
-	if (!force && (status == STATUS_RUNNING || status == STATUS_PAUSED))
+	if (status == STATUS_RUNNING || status == STATUS_PAUSED)
 		return ERR_HINT(ERR_PLAIN(-EBUSY, "cannot delete container \"%s\" that is not stopped: %s", id,
 					  status_name(status)),
 				"kill it first, or use delete --force");

@@ -49,7 +49,6 @@ struct build {
 	struct plan host;		/* the plan, with the host's part of the limits */
 	char *config;
 	char *cgroup_dir;
-	int holder;
 };
 
 static void build_deinit(struct build *b)
@@ -67,10 +66,10 @@ static void build_deinit(struct build *b)
 	fd_close(&b->start.listen);
 	fd_close(&b->start.socket_file);
 	fd_close(&b->start.oom_file);
+	fd_close(&b->start.failure_file);
 	fd_close(&b->start.console_copy);
 	free(b->config);
 	free(b->cgroup_dir);
-	cgroup_scope_release(&b->holder);
 }
 #define _cleanup_build_ __attribute__((cleanup(build_deinit)))
 
@@ -328,7 +327,8 @@ static int open_state_files(struct build *b)
 		return ERR(-errno, "cannot make the microVM's socket");
 	s->socket_file = openat(dir, VM_SOCKET, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	s->oom_file = openat(dir, MICROVM_OOM_FILE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (s->socket_file < 0 || s->oom_file < 0)
+	s->failure_file = openat(dir, MICROVM_FAILURE_FILE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (s->socket_file < 0 || s->oom_file < 0 || s->failure_file < 0)
 		return ERR(-errno, "cannot make the microVM's files in the state directory");
 	return 0;
 }
@@ -353,7 +353,7 @@ static int make_cgroup(struct build *b)
 	host->n_device_rules = 0;
 	host->delegate_cgroup = false;
 	r = cgroup_settings(host->arena, &host->resources, &host->settings, &host->n_settings);
-	return r < 0 ? r : container_make_cgroup(b->i, host, &b->holder, &b->cgroup_dir);
+	return r < 0 ? r : container_make_cgroup(b->i, host, &b->cgroup_dir);
 }
 
 static int prepare(struct build *b)
@@ -402,7 +402,6 @@ static int spawn(struct build *b, const struct launch *l)
 	fd_close(&s->sync);
 	if (r < 0)
 		return r;
-	cgroup_scope_release(&b->holder);
 	i->c->state.pid = i->pid;
 	i->c->state.pid_seen = clock_boot_ticks();
 	return 0;
@@ -488,7 +487,6 @@ int microvm_create(struct instance *i, const struct launch *l)
 {
 	_cleanup_build_ struct build b = {
 		.i = i,
-		.holder = FD_NONE,
 		.disk = { .image = FD_NONE },
 		.start = {
 			.share = { .rootfs = FD_NONE },
@@ -498,6 +496,7 @@ int microvm_create(struct instance *i, const struct launch *l)
 			.listen = FD_NONE,
 			.socket_file = FD_NONE,
 			.oom_file = FD_NONE,
+			.failure_file = FD_NONE,
 		},
 	};
 	int r = microvm_check(i->plan);
@@ -512,5 +511,8 @@ int microvm_create(struct instance *i, const struct launch *l)
 		r = seal_rootfs(i);
 	if (r == 0 && i->plan->has_process && i->plan->process.has_oom_score_adj)
 		r = process_oom_score(i->pid, i->plan->process.oom_score_adj);
+	/* On failure it stays, as for a container: destroy ends it. */
+	if (r == 0)
+		cgroup_scope_release(&i->holder);
 	return r;
 }

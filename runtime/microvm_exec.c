@@ -75,12 +75,14 @@ static int send_exec(struct proxy *x)
 	r = x->process->terminal ? vm_terminal_open(x->process, x->console, &x->pts, &s) : vm_stdio_of_caller(&s);
 	if (r == 0) {
 		h.value = window_size(x);
+		/* Whether a paused one is a reason to refuse was decided on the host. */
+		h.flag = CHANNEL_EXEC_IGNORE_PAUSED;
 		h.len = x->cgroup != NULL ? (uint32_t)strlen(x->cgroup) : 0;
 		fds[0] = x->payload;
 		fds[1] = s.in;
 		fds[2] = s.out;
 		fds[3] = s.err;
-		r = vm_call_with(x->sock, &h, x->cgroup, fds, x->process->terminal ? 3 : 4, NULL, NULL);
+		r = vm_call_with(x->sock, &h, &(struct vm_extra){ x->cgroup, fds, x->process->terminal ? 3 : 4 }, NULL, NULL);
 	}
 	vm_stdio_close(&s);
 	return r;

@@ -5,6 +5,8 @@
 #include "runtime/backend.h"
 
 #define MICROVM_OOM_FILE "vm.oom"
+/* Why the machine ended before the container's process did: one line; empty as long as there is no such reason. */
+#define MICROVM_FAILURE_FILE "vm.failure"
 
 /* Of struct backend_ops. */
 int microvm_check(const struct plan *p);

@@ -287,7 +287,7 @@ static int build_devices(struct plan *p)
 			.type = in->type == 'c' ? S_IFCHR : in->type == 'b' ? S_IFBLK : S_IFIFO,
 			.major = (unsigned int)in->major,
 			.minor = (unsigned int)in->minor,
-			.mode = in->has_mode ? (mode_t)in->mode : 0666,
+			.mode = in->has_mode ? (mode_t)in->mode & 07777 : 0666,
 			.uid = in->has_uid ? in->uid : 0,
 			.gid = in->has_gid ? in->gid : 0,
 		};

@@ -123,6 +123,8 @@ static int check_sysctl(const struct plan *p, const char *key)
 			*c = *c == '/' ? '.' : *c;
 	if (str_in(name, ipc_sysctls, ARRAY_SIZE(ipc_sysctls)) || str_starts(name, "fs.mqueue."))
 		return need_ns(p, CLONE_NEWIPC, "linux.sysctl.", key);
+	if (str_starts(name, "net.") && p->spec->linux_.network_is_machine)
+		return 0;
 	if (str_starts(name, "net."))
 		return need_ns(p, CLONE_NEWNET, "linux.sysctl.", key);
 	if (str_eq(name, "kernel.domainname"))

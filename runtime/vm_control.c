@@ -133,21 +133,21 @@ int vm_connect(int state_dir, const char *id, int *ret_sock)
 	return 0;
 }
 
-static int await_reply(int sock)
+/* What waits for programs of the user's (startContainer hooks; an exec, for the container to be resumed) takes its time. */
+static int await_reply(int sock, uint16_t type)
 {
 	struct pollfd p = { .fd = sock, .events = POLLIN };
-	int n;
+	int n, timeout = type == VM_START || type == VM_EXEC || type == VM_EXEC_START ? -1 : REPLY_TIMEOUT_MS;
 
 	do
-		n = poll(&p, 1, REPLY_TIMEOUT_MS);
+		n = poll(&p, 1, timeout);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return ERR(-errno, "cannot wait for the microVM");
 	return n == 0 ? ERR_PLAIN(-ETIMEDOUT, "the microVM does not answer") : 0;
 }
 
-int vm_call_with(int sock, const struct vm_message *h, const char *text, const int *fds, size_t n_fds, char **ret_text,
-		 size_t *ret_len)
+int vm_call_with(int sock, const struct vm_message *h, const struct vm_extra *extra, char **ret_text, size_t *ret_len)
 {
 	_cleanup_free_ char *answer = malloc(VM_TEXT_MAX + 1);
 	int none[VM_FDS_MAX];
@@ -156,9 +156,9 @@ int vm_call_with(int sock, const struct vm_message *h, const char *text, const i
 
 	if (answer == NULL)
 		return ERR_NOMEM();
-	r = vm_message_send(sock, h, text, fds, n_fds, 0);
+	r = vm_message_send(sock, h, extra->text, extra->fds, extra->n_fds, 0);
 	if (r == 0)
-		r = await_reply(sock);
+		r = await_reply(sock, h->type);
 	else
 		ERR_PLAIN(r, "the microVM is gone");
 	if (r < 0)
@@ -185,5 +185,5 @@ int vm_call(int sock, enum vm_message_type type, int32_t value, uint32_t flag, c
 {
 	const struct vm_message h = { .type = (uint16_t)type, .value = value, .flag = flag };
 
-	return vm_call_with(sock, &h, NULL, NULL, 0, ret_text, ret_len);
+	return vm_call_with(sock, &h, &(struct vm_extra){ .text = NULL }, ret_text, ret_len);
 }

@@ -53,6 +53,13 @@ struct vm_message {
 	uint32_t len;		/* of the text */
 };
 
+/* What a request carries besides its header. */
+struct vm_extra {
+	const char *text;	/* of the header's len bytes; NULL when that is 0 */
+	const int *fds;
+	size_t n_fds;
+};
+
 /*
  * One message, with a text of h->len bytes and up to VM_FDS_MAX descriptors. 0 or -errno (-EPIPE: nobody there), no
  * text; never raises SIGPIPE. flags: MSG_DONTWAIT or 0.
@@ -78,5 +85,4 @@ int vm_connect(int state_dir, const char *id, int *ret_sock);
  * supervisor or the guest comes back as such, with its text; -ETIMEDOUT: no answer.
  */
 int vm_call(int sock, enum vm_message_type type, int32_t value, uint32_t flag, char **ret_text, size_t *ret_len);
-int vm_call_with(int sock, const struct vm_message *h, const char *text, const int *fds, size_t n_fds, char **ret_text,
-		 size_t *ret_len);
+int vm_call_with(int sock, const struct vm_message *h, const struct vm_extra *extra, char **ret_text, size_t *ret_len);

@@ -93,6 +93,7 @@ static int guest_reply(struct vm_supervisor *vm, const struct channel_frame *f)
 	if (r < 0)
 		return r;
 	if (f->serial == SERIAL_CONFIGURE || f->serial == SERIAL_CREATE) {
+		vm->refused = code < 0;
 		if (code < 0)
 			return ERR_PLAIN(code, "%.*s", (int)answer.size, (const char *)answer.data);
 		return f->serial == SERIAL_CONFIGURE ? guest_configured(vm) : guest_created(vm);

@@ -51,6 +51,8 @@ struct vm_supervisor {
 	const struct vm_start *start;
 	enum vm_stage stage;
 	bool committed;			/* our creator may go */
+	bool refused;			/* the failure is what the guest program said; its console adds nothing */
+	bool paused;
 	struct event_loop loop;
 	struct channel channel;
 	int channel_fd;

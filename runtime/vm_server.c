@@ -152,7 +152,7 @@ static int request_exec(struct vm_connection *c, const struct vm_message *m, con
 	size_t len = 0;
 	int r;
 
-	if (c->session != NULL || vm->stage != VM_STAGE_RUNNING)
+	if (c->session != NULL || vm->stage < VM_STAGE_CREATED || vm->stage > VM_STAGE_RUNNING)
 		return ERR_PLAIN(-EBUSY, "the container does not run");
 	r = map_payload(fds[0], &process, &len);
 	if (r < 0)
@@ -260,7 +260,9 @@ static int request(struct vm_connection *c, const struct vm_message *m, const ch
 	case VM_RESUME:
 		return to_guest(c, CHANNEL_RESUME, VM_SESSION_MACHINE, NULL, 0);
 	case VM_PAUSED:
-		return to_guest(c, CHANNEL_PAUSED, VM_SESSION_MACHINE, NULL, 0);
+		/* Told from memory: every look at the container asks this, and a guest that hangs must not hang them. */
+		send_reply(c, 0, &c->vm->paused, 1);
+		return 0;
 	case VM_UPDATE:
 		return request_update(c, fds[0]);
 	case VM_STATS:
@@ -326,6 +328,8 @@ bool vm_server_reply(struct vm_supervisor *vm, uint32_t serial, int err, const s
 		c->serial = 0;
 		if (err == 0 && c->request == VM_START)
 			vm_started(vm);
+		if (err == 0 && (c->request == VM_PAUSE || c->request == VM_RESUME))
+			vm->paused = c->request == VM_PAUSE;
 		if (err == 0 && c->request == VM_EXEC_START && c->session != NULL)
 			vm_session_open_input(c->session);
 		if (err < 0 && c->request == VM_EXEC)

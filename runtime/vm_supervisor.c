@@ -309,6 +309,8 @@ static int enter_jail(const struct vm_start *s)
 		/* The monitor and the file server are the only processes of ours that are left to it; itself by raise(3). */
 		{ "kill", 1, SIGKILL },
 		{ "tgkill", 0, (uint64_t)getpid() },
+		/* vm_end_as() */
+		{ "prlimit64", 1, RLIMIT_CORE },
 	};
 	const struct vm_jail_calls calls = { .names = names, .n_names = ARRAY_SIZE(names), .narrow = narrow,
 					     .n_narrow = ARRAY_SIZE(narrow) };
@@ -322,7 +324,7 @@ static int enter_jail(const struct vm_start *s)
 /* The copy of the runtime's descriptors goes but for what was prepared for us; the lock of the container is among it. */
 static int close_runtimes_fds(const struct vm_start *s)
 {
-	const int own[] = { s->sync, s->console, s->console_copy, s->waiting, s->listen, s->socket_file, s->oom_file,
+	const int own[] = { s->sync, s->console, s->console_copy, s->waiting, s->listen, s->socket_file, s->oom_file, s->failure_file,
 			    s->machine.kernel, s->machine.initrd, s->share.rootfs, s->ns->n_join > 0 ? s->ns->join[0].fd : FD_NONE };
 	size_t n = ARRAY_SIZE(own), n_all = n + s->share.n_entries + s->machine.n_disks;
 	int *keep = calloc(n_all, sizeof(*keep)), r;
@@ -442,8 +444,10 @@ static void add_tail(struct vm_supervisor *vm)
 
 static void tell_failure(struct vm_supervisor *vm)
 {
-	if (vm->stage < VM_STAGE_CREATED && vm->monitor.what != NULL)
+	if (vm->monitor.what != NULL && err_text()[0] != '\0' && !vm->refused)
 		add_tail(vm);
+	if (vm->stage >= VM_STAGE_CREATED && vm->start->failure_file >= 0)
+		(void)!pwrite(vm->start->failure_file, err_text(), strlen(err_text()), 0);
 	if (vm->sync >= 0)
 		sync_send_error(vm->sync, vm->failure);
 }

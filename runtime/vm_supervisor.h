@@ -52,6 +52,7 @@ struct vm_start {
 	int listen;			/* VM_SOCKET */
 	int socket_file;		/* O_PATH of it: its link count tells when the state directory goes */
 	int oom_file;			/* what the guest said of lack of memory is kept here for later */
+	int failure_file;		/* why the machine ended, when there is nobody left to tell */
 };
 
 /* For ns_spawn(): arg is a struct vm_start. Its result is the exit status. */

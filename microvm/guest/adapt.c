@@ -100,11 +100,13 @@ static int adapt_namespaces(struct spec *s)
 		return ERR_NOMEM();
 	for (size_t i = 0; i < l->n_namespaces; i++) {
 		v[i] = l->namespaces[i];
-		if (str_eq(v[i].type, "network"))
+		if (str_eq(v[i].type, "network")) {
 			v[i].path = OWN_NETWORK;
-		else if (v[i].path != NULL)
+			l->network_is_machine = true;
+		} else if (v[i].path != NULL) {
 			return ERR_PLAIN(-EINVAL, "config.json: linux.namespaces[%zu].path: a virtual machine cannot join "
 					 "the host's %s namespace", i, v[i].type);
+		}
 	}
 	l->namespaces = v;
 	return 0;

@@ -67,6 +67,7 @@ cap_args() { args sed -n 's/^Cap...:\t0*\([0-9a-f]\)/\1/p' /proc/self/status; }
 }
 
 @test "all capabilities of the kernel that the caller has" {
+	requires container
 	local mine
 	mine=$(sed -n 's/^CapPrm:\t0*//p' /proc/self/status)
 	config --argjson v "$(nacre features | jq .linux.capabilities)" '.process.capabilities = {bounding: $v, permitted: $v, effective: $v}'
@@ -84,7 +85,7 @@ cap_args() { args sed -n 's/^Cap...:\t0*\([0-9a-f]\)/\1/p' /proc/self/status; }
 }
 
 @test "one that the caller lacks is a warning" {
-	requires setpriv
+	requires container setpriv
 	caps KILL SYS_TIME
 	cap_args
 	run -0 --separate-stderr setpriv --bounding-set=-sys_time "$NACRE_BIN" --root "$ROOT" run "$ID"

@@ -179,7 +179,7 @@ cleanup() {
 }
 
 @test "--no-pivot on a ramfs, where pivot_root cannot work" {
-	requires root
+	requires container root
 	args ls /bin/busybox
 	mkdir mnt
 	# In a mount namespace of its own: nothing to take down if we fail.
@@ -190,6 +190,7 @@ cleanup() {
 }
 
 @test "a new session keyring, unless --no-new-keyring" {
+	requires container
 	[ -r /proc/keys ] || skip "the kernel has no /proc/keys"
 	config 'del(.linux.maskedPaths)'
 	args cat /proc/keys
@@ -328,6 +329,7 @@ cleanup() {
 
 # Each costs at the execve that `start` waits for; to close an inotify takes the kernel 15 ms.
 @test "the waiting process holds no fd but stdio, the lock and the start socket" {
+	requires container
 	local fd held=()
 	args sleep 1000
 	nacre create "$ID" </dev/null >/dev/null 2>&1
@@ -416,9 +418,11 @@ remove_cgroup() {
 }
 
 @test "twenty containers made, started, killed and deleted at once" {
-	local i
+	local i n=20
+	# A machine each is another matter.
+	[ "${NACRE_ISOLATION-}" != microvm ] || n=4
 	args sleep 1000
-	for i in {1..20}; do
+	for ((i = 1; i <= n; i++)); do
 		detached timeout 120 bash -ec 'n() { "$nacre" --root "$root" "$@"; }
 			nacre=$1 root=$2 id=$3
 			n create "$id" </dev/null; n start "$id"; n kill "$id" KILL
@@ -426,7 +430,7 @@ remove_cgroup() {
 			- "$NACRE_BIN" "$ROOT" "$ID-$i" "$T/done$i"
 	done
 	wait
-	[ "$(cat "$T"/done* | grep -c finished)" -eq 20 ]
+	[ "$(cat "$T"/done* | grep -c finished)" -eq "$n" ]
 	[ -z "$(nacre list -q)" ]
 }
 

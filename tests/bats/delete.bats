@@ -91,7 +91,7 @@ cgroups_of() { find "$(cgroup_mount)" -maxdepth 3 -type d -name "*$1*"; }
 }
 
 @test "processes that outlived the first one go, too" {
-	requires cgroup
+	requires container cgroup
 	config '.linux.namespaces |= map(select(.type != "pid"))'
 	sh_args 'sleep 1008 & exit 0'
 	nacre run -d "$ID" </dev/null

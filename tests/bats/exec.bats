@@ -25,6 +25,7 @@ has_processes() { [ "$(nacre ps --format json "$ID" | jq length)" = "$1" ]; }
 }
 
 @test "it is in the container: namespaces, root, cgroup" {
+	requires container
 	local kind
 	run_sleeping
 	for kind in pid net mnt ipc uts cgroup; do
@@ -210,6 +211,7 @@ has_processes() { [ "$(nacre ps --format json "$ID" | jq length)" = "$1" ]; }
 }
 
 @test "--pid-file: of the process that runs" {
+	requires container
 	run_sleeping
 	nacre exec -d --pid-file "$T/pid" "$ID" sleep 1002
 	[ "$(tr '\0' ' ' <"/proc/$(cat "$T/pid")/cmdline")" = "sleep 1002 " ]
@@ -314,7 +316,7 @@ has_processes() { [ "$(nacre ps --format json "$ID" | jq length)" = "$1" ]; }
 }
 
 @test "--cgroup: a sub-cgroup of the container's, nothing above" {
-	requires cgroup
+	requires container cgroup
 	local dir
 	run_sleeping
 	dir=$(find "$(cgroup_mount)" -maxdepth 3 -type d -name "*$ID*")
@@ -358,7 +360,7 @@ reaped() {
 }
 
 @test "that fails leaves no zombie to the caller, whoever fails first" {
-	requires strace
+	requires container strace
 	run_sleeping
 	# The new process fails while its maker still stands in clone3; any of the two is killed as it reports.
 	reaped -e trace=clone3 -e inject=clone3:delay_exit=300000
@@ -366,6 +368,7 @@ reaped() {
 }
 
 @test "a container without a pid namespace" {
+	requires container
 	config '.linux.namespaces |= map(select(.type != "pid"))'
 	run_sleeping
 	run nacre exec "$ID" sh -c 'exit 8'

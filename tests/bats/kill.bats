@@ -148,7 +148,7 @@ says() { grep -qx -- "$1" "$T/out"; }
 }
 
 @test "--all: what outlived the first process" {
-	requires cgroup
+	requires container cgroup
 	config '.linux.namespaces |= map(select(.type != "pid"))'
 	sh_args 'sleep 1005 & exit 0'
 	nacre run -d "$ID" </dev/null
@@ -161,7 +161,7 @@ says() { grep -qx -- "$1" "$T/out"; }
 none_left() { ! pgrep -fx "$1" >/dev/null; }
 
 @test "KILL without a pid namespace ends all processes" {
-	requires cgroup
+	requires container cgroup
 	config '.linux.namespaces |= map(select(.type != "pid"))'
 	sh_args 'sleep 1006 & sleep 1006'
 	nacre run -d "$ID" </dev/null

@@ -44,6 +44,8 @@ setup() {
 	try nacre run "$ID"
 	[ "$status" -ne 0 ]
 	[[ "$stderr" == *"/no/such"* ]]
+	# The guest itself has said why: its console is not asked.
+	[[ "$stderr" != *"console"* ]]
 	equals "" "$(nacre list -q)"
 }
 
@@ -100,15 +102,32 @@ setup() {
 	equals running "$(status_of "$ID")"
 	[ "$(nacre ps --format json "$ID" | jq length)" -ge 1 ]
 	[ "$(nacre events --stats "$ID" | jq .data.memory.usage.usage)" -gt 0 ]
+	refused 1 "run in a microVM" ps "$ID"
 	nacre delete --force "$ID"
+}
+
+@test "exec: in a created one, and --ignore-paused in a paused one" {
+	requires root microvm
+	args sleep 1000
+	nacre create "$ID" </dev/null >/dev/null 2>&1
+	equals here "$(nacre exec "$ID" echo here)"
+	equals created "$(status_of "$ID")"
+	nacre start "$ID"
+	nacre pause "$ID"
+	refused 255 paused exec "$ID" true
+	detached "$NACRE_BIN" --root "$ROOT" exec --ignore-paused "$ID" echo thawed >"$T/out" </dev/null
+	sleep 2
+	[ ! -s "$T/out" ]
+	nacre resume "$ID"
+	wait $!
+	equals thawed "$(cat "$T/out")"
 }
 
 @test "terminal: the process has one, of the size that is asked for" {
 	requires root microvm
 	config '.process.terminal = true '
 	sh_args 'tty; stty size; echo done'
-	run -0 timeout "$NACRE_TIMEOUT" "$HELPERS/pty-run" size=20x60 -- "$NACRE_BIN" --root "$ROOT" --isolation=microvm \
-		--host-config="$T/host.json" run "$ID"
+	run -0 timeout "$NACRE_TIMEOUT" "$HELPERS/pty-run" size=20x60 -- "$NACRE_BIN" --root "$ROOT" run "$ID"
 	[[ "$output" == *"/dev/pts/0"*"20 60"*done* ]]
 }
 

@@ -9,18 +9,7 @@ load helpers
 # add_mount TARGET TYPE SOURCE OPTION...
 add_mount() {
 	config --args '.mounts += [{destination: $ARGS.positional[0], type: $ARGS.positional[1], source: $ARGS.positional[2],
-		options: $ARGS.positional[3:]}]' "$@"
-}
-# jq wants its arguments after the file; config() puts the file last, so this one is written out.
-config() {
-	if [ "$1" = --args ]; then
-		local program=$2
-		shift 2
-		jq "$program" "$BUNDLE/config.json" --args "$@" >"$BUNDLE/config.json.new"
-	else
-		jq "$@" "$BUNDLE/config.json" >"$BUNDLE/config.json.new"
-	fi
-	mv "$BUNDLE/config.json.new" "$BUNDLE/config.json"
+		options: $ARGS.positional[3:]}]' -- "$@"
 }
 
 # Prints "FLAGS|OPTIONAL FIELDS|SUPERBLOCK OPTIONS" of the mount at $2, from a mountinfo text $1.

@@ -65,7 +65,7 @@ moves() {
 }
 
 @test "start of one that was frozen by somebody else does not hang for ever" {
-	requires cgroup
+	requires container cgroup
 	local dir
 	args sleep 1000
 	nacre create "$ID"
@@ -88,6 +88,7 @@ moves() {
 }
 
 @test "without a cgroup it says why it cannot" {
+	requires container
 	config '.linux.namespaces -= [{"type": "cgroup"}] | .mounts |= map(select(.type != "cgroup"))'
 	args sleep 1000
 	nacre --cgroup-manager disabled run -d "$ID" </dev/null

@@ -5,6 +5,7 @@
 load helpers
 
 @test "JSON: a list of numbers, the first process among them" {
+	requires container
 	local form
 	run_sleeping
 	nacre exec -d "$ID" sleep 1000
@@ -16,12 +17,13 @@ load helpers
 }
 
 @test "JSON: of a created one" {
+	requires container
 	nacre create "$ID"
 	[ "$(nacre ps -f json "$ID" | jq -c .)" = "[$(pid_of "$ID")]" ]
 }
 
 @test "JSON: processes in sub-cgroups, too" {
-	requires cgroup
+	requires container cgroup
 	local dir pid
 	run_sleeping
 	nacre exec -d --pid-file "$T/pid" "$ID" sleep 1000
@@ -33,7 +35,7 @@ load helpers
 }
 
 @test "table: the head of ps and the container's processes only" {
-	requires ps
+	requires container ps
 	run_sleeping
 	run nacre ps "$ID"
 	[ "$status" -eq 0 ]
@@ -43,13 +45,13 @@ load helpers
 }
 
 @test "table: --format table is the same" {
-	requires ps
+	requires container ps
 	run_sleeping
 	[ "$(nacre ps --format table "$ID" | wc -l)" -eq 2 ]
 }
 
 @test "table: options for ps" {
-	requires ps
+	requires container ps
 	run_sleeping
 	run nacre ps "$ID" -eo comm,pid,args
 	[ "$status" -eq 0 ]
@@ -59,13 +61,13 @@ load helpers
 }
 
 @test "table: a column of pids is needed" {
-	requires ps
+	requires container ps
 	run_sleeping
 	refused 1 "no column PID" ps "$ID" -eo comm
 }
 
 @test "table: ps refuses its options" {
-	requires ps
+	requires container ps
 	run_sleeping
 	run nacre ps "$ID" --none-such
 	[ "$status" -eq 1 ]
@@ -73,6 +75,7 @@ load helpers
 }
 
 @test "without ps on the host it says what helps" {
+	requires container
 	run_sleeping
 	run env PATH=/nowhere "$NACRE_BIN" --root "$ROOT" ps "$ID"
 	[ "$status" -eq 1 ]
@@ -98,6 +101,7 @@ load helpers
 }
 
 @test "without a cgroup: the first process" {
+	requires container
 	config '.linux.namespaces -= [{"type": "cgroup"}] | .mounts |= map(select(.type != "cgroup"))'
 	args sleep 1000
 	nacre --cgroup-manager disabled run -d "$ID" </dev/null

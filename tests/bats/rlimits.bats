@@ -111,6 +111,7 @@ RLIMIT_STACK 1048576 1048577 stack size'
 }
 
 @test "without oomScoreAdj it is the caller's" {
+	requires container
 	args cat /proc/self/oom_score_adj
 	run -0 bash -c 'echo 300 >/proc/self/oom_score_adj; "$@"' - "$NACRE_BIN" --root "$ROOT" run "$ID"
 	equals 300 "$output"

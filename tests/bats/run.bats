@@ -145,6 +145,7 @@ says() { grep -qx "$1" "$T/out"; }
 }
 
 @test "a signal that comes before the process runs is not lost" {
+	requires container
 	local result=0
 	config --arg t "$T" '.hooks.createRuntime = [{path: "/bin/sh", args: ["sh", "-c", "touch \($t)/hook; until [ -e \($t)/go ]; do sleep 0.05; done"]}]
 		| .linux.namespaces |= map(select(.type != "pid"))'
@@ -158,6 +159,7 @@ says() { grep -qx "$1" "$T/out"; }
 }
 
 @test "the process ends by the signal that was passed on" {
+	requires container
 	local result=0
 	config '.linux.namespaces |= map(select(.type != "pid"))'
 	args sleep 1000
@@ -203,6 +205,7 @@ says() { grep -qx "$1" "$T/out"; }
 }
 
 @test "without a pid namespace: children of the process end with the container" {
+	requires container
 	config '.linux.namespaces |= map(select(.type != "pid"))'
 	sh_args 'sleep 1001 & exit 3'
 	run nacre run "$ID" </dev/null

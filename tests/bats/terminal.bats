@@ -43,6 +43,7 @@ cleanup() {
 }
 
 @test "run: 128 + signal" {
+	requires container
 	terminal
 	config '.linux.namespaces |= map(select(.type != "pid"))'
 	sh_args 'kill -9 $$'

@@ -191,6 +191,7 @@ load helpers
 }
 
 @test "--no-new-keyring keeps the caller's" {
+	requires container
 	[ -e /proc/keys ] || skip "the kernel has no keyrings"
 	args sec_keyring
 	before=$("$HELPERS/sec_keyring")

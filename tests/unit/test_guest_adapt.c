@@ -56,6 +56,7 @@ TEST(all_of_it)
 	CHECK_STR(s->mounts[4].type, "sysfs");
 	CHECK(s->linux_.namespaces[0].path == NULL && s->linux_.namespaces[2].path == NULL);
 	CHECK_STR(s->linux_.namespaces[1].path, "/proc/self/ns/net");
+	CHECK(s->linux_.network_is_machine);
 	CHECK(s->linux_.cgroups_path == NULL && !s->vm.present);
 	CHECK(s->hooks.start_container.n == 1 && s->hooks.prestart.n == 0 && s->hooks.create_runtime.n == 0);
 	CHECK(s->hooks.create_container.n == 0 && s->hooks.poststart.n == 0 && s->hooks.poststop.n == 0);
