@@ -160,6 +160,7 @@ check:  ## install what is needed, build and run every test
 
 bench: all helpers  ## benchmarks beside the installed peers
 	tests/bench/run
+	tests/bench/microvm
 
 demo:  ## build and run a container, showing what it sees
 	contrib/demo

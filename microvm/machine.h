@@ -63,12 +63,25 @@ struct machine_config {
 	 * dropped, and the text says how much: a guest is never held up by it.
 	 */
 	int console;
+	int control;			/* SOCK_SEQPACKET: its owner's wishes while it runs, each packet a struct machine_request */
 	int stop;			/* readable: the machine ends (an eventfd, a signalfd for SIGTERM, a pipe's closed end) */
 
 	/* Both may be NULL. Not 0: the machine ends before the guest's first instruction, with that error. */
 	int (*ready)(void *data);
 	int (*vcpu_ready)(void *data);
 	void *data;
+};
+
+/*
+ * The one wish so far, and what is answered at once: how far the guest is. It gives memory away as well as it can; who waits for
+ * it asks again. A packet of another size is passed over.
+ */
+struct machine_request {
+	uint64_t balloon;		/* bytes of the memory that the guest is to do without */
+};
+
+struct machine_answer {
+	uint64_t balloon;		/* bytes that it says it does without */
 };
 
 enum machine_end {

@@ -124,7 +124,8 @@ static int add_rng(struct machine *m)
 
 static int add_balloon(struct machine *m)
 {
-	const struct virtio_balloon_options o = { .memory = &m->memory, .deflate_on_oom = true };
+	/* What the host has taken away stays away: it may have given it to somebody else. The guest ends a process instead. */
+	const struct virtio_balloon_options o = { .memory = &m->memory, .deflate_on_oom = false };
 
 	virtio_balloon_init(&m->balloon, &o);
 	return plug(m, &virtio_balloon_ops, &m->balloon);

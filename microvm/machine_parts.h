@@ -41,7 +41,7 @@ struct machine {
 	enum machine_end end;	/* the first; MACHINE_NOT_RUN: it goes on */
 	char reason[MACHINE_REASON_MAX];
 	int wake;		/* an eventfd: the loop looks at the end, and at the bus */
-	struct event_source wake_source, stop_source;
+	struct event_source wake_source, stop_source, control_source;
 
 	struct machine_vcpu *vcpus;	/* config->vcpus */
 

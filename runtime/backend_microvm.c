@@ -124,14 +124,14 @@ static int microvm_update(struct instance *i, const struct update_req *u)
 	text = microvm_guest_resources(u, &len, &any);
 	if (text == NULL)
 		return ERR_NOMEM();
-	if (host.resources.memory_limit != 0)
-		return ERR_PLAIN(-ENOTSUP, "memory.limit: the memory of a microVM that runs cannot be changed by this version of nacre");
 	if (any) {
 		int r = guest_update(i, text, len);
 
 		if (r < 0)
 			return r;
 	}
+	if (host.resources.memory_limit != 0)
+		return microvm_update_memory(i, &host);
 	return i->c->state.cgroup_owned ? backend_container.update(i, &host) : 0;
 }
 

@@ -29,7 +29,12 @@ enum vm_message_type {
 	VM_PIDS,		/* reply: bytes, channel_get_pids() */
 	VM_OOM,			/* reply: bytes, channel_get_oom() */
 	VM_WATCH,		/* VM_OOM_EVENT from now on */
-	VM_REQUEST_LAST = VM_WATCH,
+	/*
+	 * flag: MiB that the whole may use, 0: no limit; what is above is taken from the guest. reply: 4 bytes, little-endian, the MiB that
+	 * it has still to give, as far as is known; who waits for it asks again.
+	 */
+	VM_MEMORY,
+	VM_REQUEST_LAST = VM_MEMORY,
 	/* from the supervisor */
 	VM_REPLY,		/* err, text */
 	VM_EXITED,		/* value: the status of wait(2) */

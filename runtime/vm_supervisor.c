@@ -155,6 +155,20 @@ static void monitor_ready(void *data, uint32_t events)
 	child_ended(vm, &vm->monitor, &vm->monitor_source);
 }
 
+static void control_ready(void *data, uint32_t events)
+{
+	struct vm_supervisor *vm = data;
+	struct machine_answer answer;
+	ssize_t n = recv(vm->control, &answer, sizeof(answer), MSG_DONTWAIT);
+
+	(void)events;
+	if (n == (ssize_t)sizeof(answer))
+		vm->balloon = answer.balloon;
+	/* Its end is told by its process. */
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		event_loop_remove(&vm->loop, &vm->control_source);
+}
+
 static void file_server_ready(void *data, uint32_t events)
 {
 	struct vm_supervisor *vm = data;
@@ -262,15 +276,20 @@ static int run_hooks(struct vm_supervisor *vm)
 
 static int start_children(struct vm_supervisor *vm)
 {
+	struct vm_monitor_ends m = { .file_server = &vm->file_server, .process = &vm->monitor, .channel = FD_NONE, .control = FD_NONE };
 	_cleanup_close_ int output = FD_NONE, channel = FD_NONE;
 	int r = vm_console_init(&vm->console, &vm->loop, vm->start->console_copy, &output);
 
 	if (r == 0)
-		r = vm_monitor_start(vm->start, &vm->network, output, &vm->file_server, &vm->monitor, &channel);
+		r = vm_monitor_start(vm->start, &vm->network, output, &m);
+	channel = m.channel;
+	vm->control = m.control;
 	if (r == 0)
 		r = add_source(vm, &vm->file_server_source, vm->file_server.pidfd, file_server_ready);
 	if (r == 0)
 		r = add_source(vm, &vm->monitor_source, vm->monitor.pidfd, monitor_ready);
+	if (r == 0 && vm->control >= 0)
+		r = add_source(vm, &vm->control_source, vm->control, control_ready);
 	return r < 0 ? r : vm_guest_open(vm, take_fd(&channel));
 }
 
@@ -438,7 +457,7 @@ int vm_supervisor_main(void *arg)
 
 	if (vm == NULL)
 		return 1;
-	*vm = (struct vm_supervisor){ .start = start, .sync = start->sync, .channel = CHANNEL_NULL(CHANNEL_HOST), .channel_fd = FD_NONE, .signals = FD_NONE, .pts = FD_NONE,
+	*vm = (struct vm_supervisor){ .start = start, .sync = start->sync, .channel = CHANNEL_NULL(CHANNEL_HOST), .channel_fd = FD_NONE, .control = FD_NONE, .signals = FD_NONE, .pts = FD_NONE,
 				      .next_session = VM_SESSION_FIRST, .console = { .from = FD_NONE, .copy = FD_NONE } };
 	r = prepare(vm);
 	vm_stage(vm, VM_STAGE_BOOT);

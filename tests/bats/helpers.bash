@@ -48,6 +48,7 @@ requires() {
 		selinux) [ -d /sys/fs/selinux/booleans ] || skip "SELinux is not enabled" ;;
 		container) [ -z "${NACRE_ISOLATION-}" ] || skip "is about processes on this kernel, not for a $NACRE_ISOLATION" ;;
 		microvm) microvm_missing=$(microvm_lacks) || skip "no microVM here: $microvm_missing" ;;
+		kvm) "$NACRE_BIN" doctor --json 2>/dev/null | jq -e 'any(.[]; .name == "kvm" and .level == "ok")' >/dev/null || skip "KVM cannot be used here" ;;
 		strace) strace -o /dev/null true 2>/dev/null || skip "strace does not work here" ;;
 		*) command -v "$what" >/dev/null || skip "$what is not installed" ;;
 		esac

@@ -11,8 +11,8 @@ setup() {
 		'.vm = {kernel: {path: $k}, image: {path: $i, format: "raw"}} | .root = {readonly: false}'
 }
 
-# make_image [MKE2FS-OPTION...]: the bundle's root file system as a raw image, without mounting anything.
-make_image() { mke2fs -q -t ext4 "$@" -d "$BUNDLE/rootfs" "$IMAGE" 64M; }
+# make_image: the bundle's root file system as a raw image, without mounting anything.
+make_image() { mke2fs -q -t ext4 -d "$BUNDLE/rootfs" "$IMAGE" 64M; }
 
 # in_image PATH: a file's content, read without a kernel's help.
 in_image() { debugfs -R "cat $1" "$IMAGE" 2>/dev/null; }

@@ -122,4 +122,32 @@ TEST(refusals)
 	}
 }
 
-TEST_MAIN(CASE(vcpus), CASE(memory), CASE(refusals))
+TEST(update)
+{
+	static const uint64_t own = VM_OVERHEAD_KVM;
+	static const struct {
+		uint64_t booted, limit;
+		int want;
+		uint64_t less;
+	} cases[] = {
+		{ 512 * VM_MIB, 0, 0, 0 },
+		{ 512 * VM_MIB, 512 * VM_MIB + own, 0, 0 },
+		{ 512 * VM_MIB, 512 * VM_MIB + own + 1000, 0, 0 },
+		{ 512 * VM_MIB, 300 * VM_MIB + own, 0, 212 * VM_MIB },
+		{ 512 * VM_MIB, 300 * VM_MIB + own + 1, 0, 212 * VM_MIB },
+		{ 512 * VM_MIB, VM_MEMORY_MIN + own, 0, 512 * VM_MIB - VM_MEMORY_MIN },
+		{ 512 * VM_MIB, VM_MEMORY_MIN + own - 1, -ENOSPC, 0 },
+		{ 512 * VM_MIB, 1, -ENOSPC, 0 },
+		{ 512 * VM_MIB, 514 * VM_MIB + own, -ERANGE, 0 },
+		{ 512 * VM_MIB, UINT64_MAX, -ERANGE, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint64_t less = 1;
+
+		CHECK_INT(vm_size_update(cases[i].booted, cases[i].limit, &less), cases[i].want);
+		CHECK_INT((int64_t)less, (int64_t)cases[i].less);
+	}
+}
+
+TEST_MAIN(CASE(vcpus), CASE(memory), CASE(refusals), CASE(update))
