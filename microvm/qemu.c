@@ -181,5 +181,5 @@ const char *qemu_tcg_command_line(struct arena *a)
 {
 	uint64_t khz = measure_khz();
 
-	return khz == 0 ? NULL : arena_printf(a, "tsc_early_khz=%" PRIu64 " tsc=reliable no_timer_check", khz);
+	return khz == 0 ? NULL : arena_printf(a, "tsc_early_khz=%" PRIu64 " tsc=reliable no_timer_check reboot=t", khz);
 }

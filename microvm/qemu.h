@@ -33,6 +33,7 @@ int qemu_arguments(struct arena *a, const struct qemu_request *q, const char *co
 
 /*
  * What has to be on the kernel's command line under software emulation. Without the clock's rate a kernel measures it against
- * timers that are emulated, too: one boot in three hangs ("could not calculate TSC khz"). In a; NULL: not known.
+ * timers that are emulated, too: one boot in three hangs ("could not calculate TSC khz"). One panic in five hung on its way to the reset by
+ * other means than a triple fault. In a; NULL: not known.
  */
 const char *qemu_tcg_command_line(struct arena *a);

@@ -53,31 +53,23 @@ static int microvm_start(struct instance *i)
 	return r;
 }
 
-/* SIGKILL is the machine's: what no process can refuse needs no guest that answers. */
+/* Is it there to be asked? Before its pid is known it was not made, and afterwards it is gone. */
+static bool alive(const struct instance *i)
+{
+	return i->c->has_state && i->c->state.pid > 0 && proc_alive(i->c->state.pid, i->c->state.pid_seen);
+}
+
+/* SIGKILL is the machine's: what no process can refuse needs no guest that answers. Nothing of a machine outlives it. */
 static int microvm_signal(struct instance *i, int sig, bool all)
 {
-	int r;
-
-	if (sig != SIGKILL)
-		return ask(i, VM_SIGNAL, sig, all, NULL, NULL);
-	r = container_use_pidfd(i);
-	if (r == 0) {
-		r = proc_send_signal(i->pidfd, sig);
-		if (r < 0)
-			ERR(r, "cannot send signal %d to container \"%s\"", sig, i->c->id);
-	}
-	return r;
+	if (sig == SIGKILL)
+		return backend_container.signal(i, sig, all);
+	return all && !alive(i) ? 0 : ask(i, VM_SIGNAL, sig, all, NULL, NULL);
 }
 
 static int microvm_set_paused(struct instance *i, bool paused)
 {
 	return ask(i, paused ? VM_PAUSE : VM_RESUME, 0, 0, NULL, NULL);
-}
-
-/* Is it there to be asked? Before its pid is known it was not made, and afterwards it is gone. */
-static bool alive(const struct instance *i)
-{
-	return i->c->has_state && i->c->state.pid > 0 && proc_alive(i->c->state.pid, i->c->state.pid_seen);
 }
 
 static int microvm_paused(struct instance *i, bool *ret_paused)

@@ -24,6 +24,28 @@ void vm_console_add(struct vm_console *c, const char *text, size_t len)
 	}
 }
 
+static char at(const struct vm_console *c, size_t i)
+{
+	return c->kept[(c->at + i) % VM_CONSOLE_KEPT];
+}
+
+/* Where the kernel says that it gives up; what follows is registers. c->len: it does not. */
+static size_t find_panic(const struct vm_console *c)
+{
+	static const char word[] = "Kernel panic - not syncing";
+	size_t n = sizeof(word) - 1;
+
+	for (size_t i = 0; i + n <= c->len; i++) {
+		size_t k = 0;
+
+		while (k < n && at(c, i + k) == word[k])
+			k++;
+		if (k == n)
+			return i;
+	}
+	return c->len;
+}
+
 static void ready(void *data, uint32_t events)
 {
 	struct vm_console *c = data;
@@ -33,6 +55,7 @@ static void ready(void *data, uint32_t events)
 	(void)events;
 	if (n > 0) {
 		vm_console_add(c, bytes, (size_t)n);
+		c->panicked = c->panicked || find_panic(c) < c->len;
 	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
 		event_loop_remove(c->loop, &c->source);
 		fd_close(&c->from);
@@ -77,28 +100,6 @@ void vm_console_drain(struct vm_console *c)
 			return;
 		vm_console_add(c, bytes, (size_t)n);
 	}
-}
-
-static char at(const struct vm_console *c, size_t i)
-{
-	return c->kept[(c->at + i) % VM_CONSOLE_KEPT];
-}
-
-/* Where the kernel says that it gives up; what follows is registers. c->len: it does not. */
-static size_t find_panic(const struct vm_console *c)
-{
-	static const char word[] = "Kernel panic";
-	size_t n = sizeof(word) - 1;
-
-	for (size_t i = 0; i + n <= c->len; i++) {
-		size_t k = 0;
-
-		while (k < n && at(c, i + k) == word[k])
-			k++;
-		if (k == n)
-			return i;
-	}
-	return c->len;
 }
 
 /* From a line's beginning, unless the last line alone is longer. */

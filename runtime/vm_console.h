@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "microvm/event_loop.h"
@@ -19,6 +20,7 @@ struct vm_console {
 	struct event_source source;
 	char kept[VM_CONSOLE_KEPT];	/* a ring */
 	size_t at, len;
+	bool panicked;		/* a kernel said that it gives up; or somebody in the guest who may write to its console */
 };
 
 /* Makes the pipe; *ret_to is the end to write to, the caller's. copy is taken. -errno with text. */

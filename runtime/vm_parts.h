@@ -75,6 +75,7 @@ struct vm_supervisor {
 	struct event_source listen_source;
 	struct vm_connection connections[VM_CONNECTIONS_MAX];
 	uint32_t next_session, next_serial;
+	bool panicked;			/* the guest's kernel: it has until the deadline to reset the machine */
 	uint64_t deadline_ns;		/* of the stage, on CLOCK_MONOTONIC; 0: none */
 	bool over;			/* the loop ends */
 	int failure;			/* -errno with the recorded text; 0: none */

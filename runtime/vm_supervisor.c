@@ -42,6 +42,8 @@
 #define CREATE_TIMEOUT_MS 120000
 /* As the waiting init of a container: is the state directory still there? */
 #define LINK_CHECK_MS 1000
+/* A kernel that panics resets the machine, but for one that hangs on the way there. */
+#define PANIC_MS 5000
 /* An error is one line. */
 #define TAIL_MAX 400
 /* When the monitor ends, the file server does, too; the first says why. */
@@ -400,9 +402,20 @@ static int next_timeout(const struct vm_supervisor *vm)
 	return vm->stage == VM_STAGE_CREATED ? LINK_CHECK_MS : -1;
 }
 
+static void check_panic(struct vm_supervisor *vm)
+{
+	if (!vm->console.panicked || vm->panicked || vm->stage == VM_STAGE_ENDED)
+		return;
+	vm->panicked = true;
+	vm->deadline_ns = now_ns() + PANIC_MS * UINT64_C(1000000);
+}
+
 static void check_time(struct vm_supervisor *vm)
 {
-	if (vm->deadline_ns != 0 && now_ns() >= vm->deadline_ns) {
+	check_panic(vm);
+	if (vm->panicked && now_ns() >= vm->deadline_ns && vm->stage != VM_STAGE_ENDED) {
+		vm_fail(vm, ERR_PLAIN(-EIO, "the microVM ended %s: its kernel gave up", stage_text(vm->stage)));
+	} else if (vm->deadline_ns != 0 && now_ns() >= vm->deadline_ns) {
 		vm_console_drain(&vm->console);
 		vm_fail(vm, ERR_PLAIN(-ETIMEDOUT, "the microVM did not answer in time %s", stage_text(vm->stage)));
 	}
