@@ -145,10 +145,11 @@ logs_have() { [[ "$(podman logs "$1" 2>&1)" == *"$2"* ]]; }
 	[ -x /usr/lib/podman/netavark ] || skip "netavark is not installed"
 	local address
 	podman network create --disable-dns one >/dev/null
-	run_podman -d --name server --network=one -- nc -l -p 80 -e echo hello from the other >/dev/null
+	run_podman -d --name server --network=one -- sh -c 'ip address show dev eth0; exec nc -l -p 80 -e echo hello from the other' >/dev/null
 	address=$(podman inspect --format '{{(index .NetworkSettings.Networks "one").IPAddress}}' server)
-	try run_podman --rm --network=one -- sh -c "ping -c 1 -W 5 $address >/dev/null && nc $address 80 </dev/null; ip route"
-	[[ "$output" == "hello from the other"$'\n'"default via "* ]]
+	try run_podman --rm --network=one -- sh -c "ping -c 1 -W 10 $address >&2 && nc $address 80 </dev/null; ip route"
+	[[ "$output" == "hello from the other"$'\n'"default via "* ]] ||
+		{ echo "status $status, stdout \"$output\", stderr \"$stderr\", the server: $(podman logs server 2>&1)"; false; }
 	podman rm -f -t 0 server
 	podman network rm one
 }
