@@ -99,7 +99,7 @@ has_step() { steps | grep -qxF -- "$1" || { steps; echo "no step: $1"; return 1;
 	steps | grep '^host command line: console=ttyS0 .* a=1 "b c"$'
 	has_step "host vm device: serial port: the guest's console, to /tmp/c"
 	has_step "host vm device: virtio-fs: the share, by /v"
-	has_step "host vm device: virtio-blk: /img"
+	has_step "host vm device: virtio-blk: /img, read-only"
 	steps | grep '^host share: /mounts/[0-9]*: /srv, read-only$'
 	has_step "host hook: createRuntime: /bin/one"
 	has_step "guest hook: startContainer: /bin/two"
