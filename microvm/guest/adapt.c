@@ -11,7 +11,8 @@
 #include "runtime/base/err.h"
 #include "runtime/base/str.h"
 
-#define OWN_NETWORK "/proc/self/ns/net"
+/* Of the guest's program. */
+#define OWN_NETWORK "/proc/1/ns/net"
 
 static bool in_share(const struct guest_description *d, size_t mount)
 {

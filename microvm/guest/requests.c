@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -66,6 +67,9 @@ static int create(const struct job_call *c, struct buf *answer)
 	};
 	int pid, r = write_config(c->frame);
 
+	/* The machine's network is the container's alone: that its sysctls may be set, it must not be this process', too. */
+	if (r == 0 && unshare(CLONE_NEWNET) < 0)
+		r = ERR(-errno, "cannot make a network namespace in the guest");
 	if (r == 0)
 		r = lifecycle_create(&options);
 	if (r == 0)

@@ -55,7 +55,7 @@ TEST(all_of_it)
 	CHECK(s->mounts[1].options.n == 2 && s->mounts[3].source == NULL && s->n_mounts == 5);
 	CHECK_STR(s->mounts[4].type, "sysfs");
 	CHECK(s->linux_.namespaces[0].path == NULL && s->linux_.namespaces[2].path == NULL);
-	CHECK_STR(s->linux_.namespaces[1].path, "/proc/self/ns/net");
+	CHECK_STR(s->linux_.namespaces[1].path, "/proc/1/ns/net");
 	CHECK(s->linux_.cgroups_path == NULL && !s->vm.present);
 	CHECK(s->hooks.start_container.n == 1 && s->hooks.prestart.n == 0 && s->hooks.create_runtime.n == 0);
 	CHECK(s->hooks.create_container.n == 0 && s->hooks.poststart.n == 0 && s->hooks.poststop.n == 0);
@@ -81,7 +81,7 @@ TEST(sysfs_of_a_user_namespace)
 	CHECK_INT(s->mounts[0].options.n, 3);
 	CHECK_STR(s->mounts[0].options.v[2], "rbind");
 	CHECK(s->mounts[0].options.v[3] == NULL);
-	CHECK_STR(s->linux_.namespaces[1].path, "/proc/self/ns/net");
+	CHECK_STR(s->linux_.namespaces[1].path, "/proc/1/ns/net");
 }
 
 TEST(refused)
