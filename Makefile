@@ -129,9 +129,17 @@ unit-bins: $(UNIT_BIN)
 # The record of a container is parsed in runtime/, and resources are turned into requests there; the rest is below it.
 FUZZ_LIB_SRC := $(LIB_SRC) runtime/state_json.c runtime/plan_resources.c runtime/stats_wire.c
 
-$(O)/tests/fuzz/%: tests/fuzz/%.c $(FUZZ_LIB_SRC)
+FUZZ_OBJ := $(FUZZ_LIB_SRC:%.c=$(O)/fuzz/%.o)
+FUZZ_CFLAGS := -std=gnu11 -I. -D_GNU_SOURCE -g -O1 -MMD -MP
+
+$(O)/fuzz/%.o: %.c
 	@mkdir -p $(@D)
-	$(call say,FUZZ,$@) $(CLANG) -std=gnu11 -I. -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -o $@ $^ -lseccomp -lcap -lyajl -lmnl
+	$(call say,FUZZ,$<) $(CLANG) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link,address,undefined -c -o $@ $<
+
+$(O)/tests/fuzz/%: tests/fuzz/%.c $(FUZZ_OBJ)
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$@) $(CLANG) $(FUZZ_CFLAGS) -MF $@.d -fsanitize=fuzzer,address,undefined -o $@ $< $(FUZZ_OBJ) \
+		-lseccomp -lcap -lyajl -lmnl
 
 fuzz: $(FUZZ_BIN)  ## build the fuzz targets (clang)
 
@@ -152,6 +160,7 @@ check:  ## install what is needed, build and run every test
 
 bench: all helpers  ## benchmarks beside the installed peers
 	tests/bench/run
+	tests/bench/microvm
 
 demo:  ## build and run a container, showing what it sees
 	contrib/demo

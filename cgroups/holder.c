@@ -2,8 +2,10 @@
 #include "cgroups/holder.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -11,6 +13,18 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/proc.h"
 #include "runtime/base/sys.h"
+
+/*
+ * Out of memory, the kernel is to take the process that this one waits for. Without the right (a user's own
+ * scope), or without /proc, it may take this one as well.
+ */
+static void refuse_oom_kill(void)
+{
+	_cleanup_close_ int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0)
+		(void)dprintf(fd, "-1000");
+}
 
 __attribute__((noreturn)) static void hold(pid_t parent)
 {
@@ -20,6 +34,7 @@ __attribute__((noreturn)) static void hold(pid_t parent)
 	/* The parent may have ended before; then nobody else would end this one. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		_exit(1);
+	refuse_oom_kill();
 	/* Pipes of an engine must not stay open by it, nor anything of the host be reached through it. */
 	(void)close_range(0, ~0U, 0);
 	proc_default_signals(UINT64_MAX);

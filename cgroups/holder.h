@@ -7,8 +7,8 @@
 #include <sys/types.h>
 
 /*
- * A child of the caller in its cgroup: in a session of its own, no descriptors open, gone when the thread that
- * made it is. *ret_pidfd: for holder_end().
+ * A child of the caller in its cgroup: in a session of its own, no descriptors open, the last to be killed for
+ * memory, gone when the thread that made it is. *ret_pidfd: for holder_end().
  */
 int holder_start(pid_t *ret_pid, int *ret_pidfd);
 

@@ -54,11 +54,13 @@ int cgroup_oom_read(int cgroup_fd, struct cgroup_oom *ret)
 	r = cgroup_oom_watch(cgroup_fd, &fd);
 	if (r < 0 || fd < 0)
 		return r;
+	/* The limit first: of a cgroup that goes meanwhile there must not be counts without it. */
+	if (cgroup_read_value(cgroup_fd, "memory.max", text, sizeof(text)) < 0)
+		return 0;
+	cgroup_parse_number(text, &limit);
 	r = cgroup_oom_seen(fd, ret);
 	if (r < 0)
 		return r == -ENOENT ? 0 : ERR(r, "cannot read the cgroup's memory.events");
-	if (cgroup_read_value(cgroup_fd, "memory.max", text, sizeof(text)) == 0)
-		cgroup_parse_number(text, &limit);
 	if (limit.has)
 		ret->limit = limit.value;
 	return 0;

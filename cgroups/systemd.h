@@ -55,7 +55,7 @@ struct cgroup_scope_req {
 /*
  * Starts the scope and waits until systemd says that it is there. A scope cannot be empty: *ret_holder is the pidfd of a
  * child of the caller that does nothing, to be ended by cgroup_scope_release() once the container's first process is in
- * the cgroup, or it was given up (then the scope ends by itself). It gets SIGKILL when the calling thread ends.
+ * the cgroup and nobody needs its counts should it die, or it was given up (then the scope ends by itself). It gets SIGKILL when the calling thread ends.
  * *ret_path: the cgroup below the cgroup2 mount (malloc'ed). A unit of that name which failed earlier is cleared
  * away, one that is ending is waited for; one that is active: -EBUSY. No cgroup v2 in systemd's hands: -EOPNOTSUPP.
  */

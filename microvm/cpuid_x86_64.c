@@ -98,6 +98,15 @@ static void normalise_leaf(struct kvm_cpuid_entry2 *e, const struct cpuid_place 
 	case 0xa:
 		e->eax = e->ebx = e->ecx = e->edx = 0;	/* no performance counters */
 		break;
+	case 0x40000001:
+		/*
+		 * No asynchronous page faults (bits 4, 10, 14): a task of the guest would sleep while the host gets a page,
+		 * and trust in a message that it is there. With memory that is not swapped it gains nothing by that.
+		 */
+		set_bit(&e->eax, 4, false);
+		set_bit(&e->eax, 10, false);
+		set_bit(&e->eax, 14, false);
+		break;
 	case 0x80000001:
 		if (amd)
 			set_bit(&e->ecx, 1, p->n_vcpus > 1);	/* the threads of HTT are cores */

@@ -24,7 +24,7 @@ struct cpuid_place {
 
 /*
  * From the answer of KVM_GET_SUPPORTED_CPUID (the host's processor with its own numbers in it) to what this
- * processor of the guest is told. KVM's own leaves (0x4000000x) stay: kvmclock, among others.
+ * processor of the guest is told. KVM's own leaves (0x4000000x) stay: kvmclock, among others; but asynchronous page faults.
  */
 void cpuid_normalise(struct cpuid *c, const struct cpuid_place *place);
 

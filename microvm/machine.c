@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "microvm/machine_parts.h"
@@ -158,6 +159,26 @@ static void stop_asked(void *data, uint32_t events)
 	machine_end(data, MACHINE_STOPPED, "the machine was told to stop");
 }
 
+/* The end is no wish: who has the other end decides about us by other means. */
+static void control_ready(void *data, uint32_t events)
+{
+	struct machine *m = data;
+	struct machine_answer answer;
+	struct machine_request q;
+	ssize_t n = recv(m->config->control, &q, sizeof(q), MSG_DONTWAIT | MSG_TRUNC);
+
+	(void)events;
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		event_loop_remove(&m->loop, &m->control_source);
+	if (n != (ssize_t)sizeof(q))
+		return;
+	virtio_balloon_set_target(&m->balloon, (uint32_t)((q.balloon < m->config->ram_size ? q.balloon : m->config->ram_size) /
+							   VIRTIO_BALLOON_PAGE_SIZE));
+	answer.balloon = (uint64_t)m->balloon.actual * VIRTIO_BALLOON_PAGE_SIZE;
+	/* Who does not read what it is told does not want it. */
+	(void)!write(m->config->control, &answer, sizeof(answer));
+}
+
 static void loop_waits(void *data, bool begins)
 {
 	struct machine *m = data;
@@ -181,6 +202,10 @@ static int make_loop(struct machine *m)
 		return ERR(-errno, "cannot make an event descriptor");
 	m->wake_source = (struct event_source){ .fd = m->wake, .events = EPOLLIN, .ready = woken, .data = m };
 	r = event_loop_add(&m->loop, &m->wake_source);
+	if (r == 0 && m->config->control >= 0) {
+		m->control_source = (struct event_source){ .fd = m->config->control, .events = EPOLLIN, .ready = control_ready, .data = m };
+		r = event_loop_add(&m->loop, &m->control_source);
+	}
 	if (r < 0 || m->config->stop < 0)
 		return r;
 	m->stop_source = (struct event_source){ .fd = m->config->stop, .events = EPOLLIN, .ready = stop_asked, .data = m };
@@ -248,6 +273,7 @@ static void take_down(struct machine *m)
 			vcpu_deinit(&m->vcpus[i].vcpu);
 	free(m->vcpus);
 	machine_devices_deinit(m);
+	event_loop_remove(&m->loop, &m->control_source);
 	event_loop_remove(&m->loop, &m->stop_source);
 	event_loop_remove(&m->loop, &m->wake_source);
 	event_loop_deinit(&m->loop);
@@ -274,9 +300,12 @@ static int run(struct machine *m)
 
 int machine_run(const struct machine_config *c, enum machine_end *ret_end, char reason[MACHINE_REASON_MAX])
 {
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
 	struct machine *m = calloc(1, sizeof(*m));
 	int r;
 
+	*ret_end = MACHINE_NOT_RUN;
+	snprintf(reason, MACHINE_REASON_MAX, "out of memory");
 	if (m == NULL)
 		return ERR_NOMEM();
 	m->config = c;
@@ -286,7 +315,7 @@ int machine_run(const struct machine_config *c, enum machine_end *ret_end, char 
 	m->wake = m->serial_interrupt = FD_NONE;
 	pthread_mutex_init(&m->lock, NULL);
 	/* A console or a back end whose reader is gone is an error of one write. */
-	signal(SIGPIPE, SIG_IGN);
+	sigaction(SIGPIPE, &ignore, NULL);
 	r = build(m);
 	if (r == 0)
 		r = run(m);

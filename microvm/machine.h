@@ -38,9 +38,9 @@ struct machine_disk {
 
 /* eth0 is the first. */
 struct machine_net {
-	int tap;
+	int tap;		/* as virtio_net.h wants it: O_NONBLOCK, with IFF_VNET_HDR and headers of 12 bytes */
 	uint8_t mac[MACHINE_MAC_LEN];
-	uint16_t mtu;		/* 0: the driver's default */
+	uint16_t mtu;
 };
 
 /* Every descriptor is borrowed; FD_NONE (any negative number): there is none. */
@@ -63,12 +63,25 @@ struct machine_config {
 	 * dropped, and the text says how much: a guest is never held up by it.
 	 */
 	int console;
+	int control;			/* SOCK_SEQPACKET: its owner's wishes while it runs, each packet a struct machine_request */
 	int stop;			/* readable: the machine ends (an eventfd, a signalfd for SIGTERM, a pipe's closed end) */
 
 	/* Both may be NULL. Not 0: the machine ends before the guest's first instruction, with that error. */
 	int (*ready)(void *data);
 	int (*vcpu_ready)(void *data);
 	void *data;
+};
+
+/*
+ * The one wish so far, and what is answered at once: how far the guest is. It gives memory away as well as it can; who waits for
+ * it asks again. A packet of another size is passed over.
+ */
+struct machine_request {
+	uint64_t balloon;		/* bytes of the memory that the guest is to do without */
+};
+
+struct machine_answer {
+	uint64_t balloon;		/* bytes that it says it does without */
 };
 
 enum machine_end {

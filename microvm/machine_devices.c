@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -91,11 +92,29 @@ static int add_disks(struct machine *m)
 	return r;
 }
 
-static int add_nets(const struct machine *m)
+static int add_nets(struct machine *m)
 {
-	if (m->config->n_nets > 0)
-		return ERR_PLAIN(-EOPNOTSUPP, "network devices are not supported yet");
-	return 0;
+	int r = 0;
+
+	if (m->config->n_nets == 0)
+		return 0;
+	m->nets = calloc(m->config->n_nets, sizeof(*m->nets));
+	if (m->nets == NULL)
+		return ERR_NOMEM();
+	for (size_t i = 0; i < m->config->n_nets && r == 0; i++) {
+		const struct machine_net *n = &m->config->nets[i];
+		struct virtio_net_options o = { .tap = n->tap, .mtu = n->mtu };
+
+		memcpy(o.mac, n->mac, sizeof(o.mac));
+		r = virtio_net_init(&m->nets[i], &o, &m->loop);
+		if (r == 0) {
+			m->n_nets++;
+			r = plug(m, &virtio_net_ops, &m->nets[i]);
+		}
+		if (r < 0)
+			return ERR_CONTEXT(r, "network device %zu", i);
+	}
+	return r;
 }
 
 static int add_rng(struct machine *m)
@@ -105,7 +124,8 @@ static int add_rng(struct machine *m)
 
 static int add_balloon(struct machine *m)
 {
-	const struct virtio_balloon_options o = { .memory = &m->memory, .deflate_on_oom = true };
+	/* What the host has taken away stays away: it may have given it to somebody else. The guest ends a process instead. */
+	const struct virtio_balloon_options o = { .memory = &m->memory, .deflate_on_oom = false };
 
 	virtio_balloon_init(&m->balloon, &o);
 	return plug(m, &virtio_balloon_ops, &m->balloon);
@@ -158,6 +178,9 @@ void machine_devices_deinit(struct machine *m)
 		virtio_console_deinit(&m->console);
 	if (m->has_serial)
 		serial_deinit(&m->serial);
+	for (size_t i = 0; i < m->n_nets; i++)
+		virtio_net_deinit(&m->nets[i]);
+	free(m->nets);
 	free(m->disks);
 	fd_close(&m->serial_interrupt);
 }

@@ -18,6 +18,7 @@
 #include "microvm/virtio_blk.h"
 #include "microvm/virtio_console.h"
 #include "microvm/virtio_fs.h"
+#include "microvm/virtio_net.h"
 #include "microvm/virtio_rng.h"
 
 struct machine;
@@ -40,7 +41,7 @@ struct machine {
 	enum machine_end end;	/* the first; MACHINE_NOT_RUN: it goes on */
 	char reason[MACHINE_REASON_MAX];
 	int wake;		/* an eventfd: the loop looks at the end, and at the bus */
-	struct event_source wake_source, stop_source;
+	struct event_source wake_source, stop_source, control_source;
 
 	struct machine_vcpu *vcpus;	/* config->vcpus */
 
@@ -53,6 +54,8 @@ struct machine {
 	struct virtio_rng rng;
 	struct virtio_balloon balloon;
 	struct virtio_blk *disks;
+	struct virtio_net *nets;
+	size_t n_nets;		/* of them, those that are there */
 	bool has_serial, has_console, has_fs;
 };
 

@@ -16,7 +16,7 @@
 #include "runtime/base/str.h"
 
 #define ARGUMENTS_FIXED 96
-#define ARGUMENTS_PER_DEVICE 4
+#define ARGUMENTS_PER_DEVICE 6
 
 int qemu_find(const char *configured, const char **ret_path)
 {
@@ -112,8 +112,11 @@ static void add_devices(struct line *l, const struct machine_config *m)
 		add2(l, "-device", "vhost-user-fs-device,chardev=fs,tag=" MACHINE_FS_TAG);
 	}
 	for (size_t i = 0; i < m->n_disks; i++) {
+		/* As a descriptor: opening the file again may be denied to it, and would be of something else by then. */
+		add(l, "-add-fd");
+		add(l, arena_printf(l->a, "fd=%d,set=%zu", m->disks[i].image, i));
 		add(l, "-drive");
-		add(l, arena_printf(l->a, "if=none,id=disk%zu,format=raw,file=/proc/self/fd/%d,readonly=%s", i, m->disks[i].image,
+		add(l, arena_printf(l->a, "if=none,id=disk%zu,format=raw,file=/dev/fdset/%zu,auto-read-only=off,readonly=%s", i, i,
 				    m->disks[i].read_only ? "on" : "off"));
 		add(l, "-device");
 		add(l, arena_printf(l->a, "virtio-blk-device,drive=disk%zu", i));

@@ -11,6 +11,7 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include "namespaces/copy_up.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/path_at.h"
@@ -433,17 +434,38 @@ static int cgroup_apply(const struct mount_context *c, const struct mount_req *m
 	return fs_mount_at(c, &v2);
 }
 
-/* A read-only tmpfs stays writable until what is below has its mount points. */
-static int late_ro_apply(const struct mount_context *c, const struct mount_req *m, int *ret_late_ro)
+/* Its root is as the covered directory, unless an option says how it is. */
+static int fill_tmpfs(const struct mount_req *m, int from, int to)
+{
+	bool said = false;
+	int r = copy_up(from, to);
+
+	for (size_t i = 0; i < m->n_data; i++)
+		said = said || str_starts(m->data[i], "mode=") || str_starts(m->data[i], "uid=") || str_starts(m->data[i], "gid=");
+	if (r == 0 && !said)
+		r = copy_up_root(from, to);
+	return r < 0 ? ERR_CONTEXT(r, "tmpcopyup of the mount at \"%s\"", m->target) : 0;
+}
+
+/* A tmpfs that is filled before it is seen; a read-only one stays writable until what is below has its mount points. */
+static int tmpfs_apply(const struct mount_context *c, const struct mount_req *m, int *ret_late_ro)
 {
 	_cleanup_close_ int mountfd = FD_NONE, target = FD_NONE;
+	struct mount_req rest = *m;
 	int r = fs_target(c, m, &target);
 
 	if (r == 0)
 		r = fs_mount(m, m->attr_set & ~(uint64_t)MOUNT_ATTR_RDONLY, &mountfd);
-	if (r == 0)
-		r = attach_at(m, mountfd, target);
-	if (r == 0)
+	if (r == 0 && m->copy_up)
+		r = fill_tmpfs(m, target, mountfd);
+	if (r < 0)
+		return r;
+	rest.attr_set = rest.attr_clr = 0;
+	r = tree_attributes(&rest, mountfd, false);
+	if (r < 0)
+		return ERR(r, "cannot set the options of the mount at \"%s\"", m->target);
+	r = attach_at(m, mountfd, target);
+	if (r == 0 && (m->attr_set & MOUNT_ATTR_RDONLY))
 		*ret_late_ro = take_fd(&mountfd);
 	return r;
 }
@@ -459,8 +481,8 @@ int mount_apply(const struct mount_context *c, const struct mount_req *m, int tr
 		return bind_apply(c, m, tree);
 	if (str_eq(m->fstype, "cgroup") || str_eq(m->fstype, "cgroup2"))
 		return cgroup_apply(c, m);
-	if (str_eq(m->fstype, "tmpfs") && (m->attr_set & MOUNT_ATTR_RDONLY))
-		return late_ro_apply(c, m, ret_late_ro);
+	if (str_eq(m->fstype, "tmpfs") && (m->copy_up || (m->attr_set & MOUNT_ATTR_RDONLY)))
+		return tmpfs_apply(c, m, ret_late_ro);
 	r = fs_mount_at(c, m);
 	/* sysfs wants the network namespace to belong to this user namespace. */
 	if (r == -EPERM && c->user_ns && str_eq(m->fstype, "sysfs"))

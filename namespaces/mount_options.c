@@ -9,7 +9,7 @@
 #include "runtime/base/err.h"
 #include "runtime/base/str.h"
 
-enum effect { SET, CLEAR, RSET, RCLEAR, PROPAGATION, SB_SET, SB_CLEAR, BIND, RBIND, REMOUNT, IDMAP, NOTHING, UNBUILT };
+enum effect { SET, CLEAR, RSET, RCLEAR, PROPAGATION, SB_SET, SB_CLEAR, BIND, RBIND, REMOUNT, IDMAP, COPY_UP, NOTHING, UNBUILT };
 
 /* A time mode replaces the whole field, so setting one first clears the mask. */
 #define ATIME MOUNT_ATTR__ATIME
@@ -79,12 +79,12 @@ static const struct option {
 	{ "suid", CLEAR, MOUNT_ATTR_NOSUID },
 	{ "symfollow", CLEAR, MOUNT_ATTR_NOSYMFOLLOW },
 	{ "sync", SB_SET, MOUNT_SB_SYNC },
+	{ "tmpcopyup", COPY_UP, 0 },
 	{ "unbindable", PROPAGATION, MS_UNBINDABLE },
 	/* Known to the specification or to peers, not built: refused, so that nobody believes they work. */
 	{ "copy-symlink", UNBUILT, 0 },
 	{ "dest-nofollow", UNBUILT, 0 },
 	{ "src-nofollow", UNBUILT, 0 },
-	{ "tmpcopyup", UNBUILT, 0 },
 };
 
 const char *mount_option_name(size_t i)
@@ -177,6 +177,9 @@ static int apply(struct mount_req *m, const struct option *o)
 	case IDMAP:
 		m->idmap = (enum mount_idmap)o->bits;
 		break;
+	case COPY_UP:
+		m->copy_up = true;
+		break;
 	case NOTHING:
 		break;
 	case UNBUILT:
@@ -219,7 +222,7 @@ const char *mount_attr_text(struct arena *a, const struct mount_req *m)
 		bool on = (o->effect == SET && (m->attr_set & o->bits) == o->bits) ||
 			  (o->effect == RSET && (m->rattr_set & o->bits) == o->bits) ||
 			  (o->effect == SB_SET && (m->sb_set & o->bits)) ||
-			  (o->effect == IDMAP && m->idmap == (enum mount_idmap)o->bits);
+			  (o->effect == COPY_UP && m->copy_up) || (o->effect == IDMAP && m->idmap == (enum mount_idmap)o->bits);
 
 		if (on)
 			buf_printf(&b, "%s%s", b.len > 0 ? "," : "", o->word);

@@ -38,6 +38,7 @@ struct mount_req {
 	uint32_t sb_set, sb_clr;		/* enum mount_sb_flag */
 	const char **data;			/* the file system's own: "mode=755", "newinstance" */
 	size_t n_data;
+	bool copy_up;				/* tmpfs: begins with what it covers (copy_up.h) */
 	enum mount_idmap idmap;			/* by idmap_apply(), of a bind mount only */
 	const struct userns_req *idmap_maps;	/* NULL: those of the user namespace that the container joins */
 };

@@ -83,7 +83,7 @@ int share_build(const struct share_req *q)
 	r = mount_attach(top, dir);
 	if (r < 0)
 		return ERR(r, "cannot mount the tree for the virtual machine at \"%s\"", q->dir);
-	r = put(top, SHARE_ROOTFS, q->rootfs);
+	r = q->rootfs >= 0 ? put(top, SHARE_ROOTFS, q->rootfs) : 0;
 	if (r < 0)
 		return ERR(r, "cannot put the root file system into the tree for the virtual machine");
 	r = put_entries(top, q);

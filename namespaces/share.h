@@ -18,7 +18,7 @@ struct share_entry {
 
 struct share_req {
 	const char *dir;	/* absolute; what is there is covered in this mount namespace */
-	int rootfs;		/* detached tree */
+	int rootfs;		/* detached tree; FD_NONE: it is not among it */
 	const struct share_entry *entries;
 	size_t n_entries;
 };

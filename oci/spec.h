@@ -34,7 +34,7 @@ struct spec_kv {
 };
 
 struct spec_root {
-	const char *path;	/* as written: absolute or relative to the bundle */
+	const char *path;	/* as written: absolute or relative to the bundle; NULL: absent, with vm.image only */
 	bool readonly;
 };
 
@@ -137,7 +137,7 @@ struct spec_device {
 	char type;		/* 'c' (also for "u"), 'b', 'p' */
 	int64_t major, minor;	/* 0 for 'p' */
 	bool has_mode;
-	uint32_t mode;
+	uint32_t mode;		/* of stat(2): engines send the bits of the type, too */
 	bool has_uid, has_gid;
 	uint32_t uid, gid;
 };
@@ -243,6 +243,8 @@ struct spec_linux {
 	struct spec_time_offset monotonic, boottime;
 	const struct spec_device *devices;
 	size_t n_devices;
+	/* Not of config.json: the guest program says so of the network that it joins, which is its machine's alone. */
+	bool network_is_machine;
 	const char *cgroups_path;	/* NULL if absent */
 	struct spec_resources resources;
 	const struct spec_kv *sysctl;
@@ -307,6 +309,9 @@ struct spec {
  * `config.json: linux.namespaces[2].path: must be a string, not a number`.
  */
 int spec_load(int dirfd, const char *name, struct spec **ret_spec, char **ret_text, size_t *ret_len);
+
+/* The same from a path; name is used in error texts only. */
+int spec_load_as(const char *path, const char *name, struct spec **ret_spec, char **ret_text, size_t *ret_len);
 
 /* The same from memory; name is used in error texts only. */
 int spec_parse(const char *name, const char *text, size_t len, struct spec **ret_spec);

@@ -232,10 +232,18 @@ static int check_document_process(const struct spec_reader *r, const struct spec
 	return s->process != NULL ? spec_check_process(r, s->process, "process.") : 0;
 }
 
+/* An image in the root file system's place leaves nothing to be said but that it is read-only. */
+static int check_root(const struct spec_reader *r, const struct spec *s)
+{
+	if (s->has_root && s->root.path == NULL && s->vm.image.path == NULL)
+		return ERR_PLAIN(-EINVAL, "%s: root.path: is missing", r->name);
+	return 0;
+}
+
 int spec_check(const struct spec_reader *r, const struct spec *s)
 {
 	static int (*const checks[])(const struct spec_reader *, const struct spec *) = {
-		check_version, check_document_process, check_namespaces, check_needs,
+		check_version, check_root, check_document_process, check_namespaces, check_needs,
 		check_user_maps, check_mounts, check_devices,
 	};
 

@@ -20,7 +20,7 @@
 #define MEMORY_MAX ((size_t)64 * 1024 * 1024)
 
 static const struct field root_fields[] = {
-	{ F_STRING(struct spec_root, "path", path), F_REQUIRED },
+	{ F_STRING(struct spec_root, "path", path) },	/* required, but for a vm.image: spec_check() */
 	{ F_BOOL(struct spec_root, "readonly", readonly) },
 };
 
@@ -177,9 +177,9 @@ int spec_parse_resources(const char *name, const char *text, size_t len, struct 
 }
 
 /* Opens a regular file only: a FIFO in its place must not make the runtime wait. */
-static int open_regular(int dirfd, const char *name, size_t *ret_size)
+static int open_regular(int dirfd, const char *path, const char *name, size_t *ret_size)
 {
-	_cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	_cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat st;
 
 	if (fd < 0)
@@ -192,10 +192,11 @@ static int open_regular(int dirfd, const char *name, size_t *ret_size)
 	return take_fd(&fd);
 }
 
-int spec_load(int dirfd, const char *name, struct spec **ret_spec, char **ret_text, size_t *ret_len)
+/* name: for error texts. */
+static int load(int dirfd, const char *path, const char *name, struct spec **ret_spec, char **ret_text, size_t *ret_len)
 {
 	size_t size = 0, len;
-	_cleanup_close_ int fd = open_regular(dirfd, name, &size);
+	_cleanup_close_ int fd = open_regular(dirfd, path, name, &size);
 	_cleanup_free_ char *text = NULL;
 	int r;
 
@@ -214,6 +215,16 @@ int spec_load(int dirfd, const char *name, struct spec **ret_spec, char **ret_te
 	if (ret_len != NULL)
 		*ret_len = len;
 	return 0;
+}
+
+int spec_load(int dirfd, const char *name, struct spec **ret_spec, char **ret_text, size_t *ret_len)
+{
+	return load(dirfd, name, name, ret_spec, ret_text, ret_len);
+}
+
+int spec_load_as(const char *path, const char *name, struct spec **ret_spec, char **ret_text, size_t *ret_len)
+{
+	return load(AT_FDCWD, path, name, ret_spec, ret_text, ret_len);
 }
 
 void spec_free(struct spec *s)

@@ -100,7 +100,7 @@ static const struct field device_fields[] = {
 	{ F_OWN("type", read_device_type), F_REQUIRED },
 	{ F_I64(struct spec_device, "major", major, 0, UINT32_MAX) },
 	{ F_I64(struct spec_device, "minor", minor, 0, UINT32_MAX) },
-	{ F_U32(struct spec_device, "fileMode", mode, 0, 07777), F_HAS(struct spec_device, has_mode) },
+	{ F_U32(struct spec_device, "fileMode", mode, 0, 0177777), F_HAS(struct spec_device, has_mode) },
 	{ F_U32(struct spec_device, "uid", uid, 0, SPEC_ID_MAX), F_HAS(struct spec_device, has_uid) },
 	{ F_U32(struct spec_device, "gid", gid, 0, SPEC_ID_MAX), F_HAS(struct spec_device, has_gid) },
 };

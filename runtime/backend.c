@@ -38,6 +38,7 @@ void instance_deinit(struct instance *i)
 	fd_close(&i->pidfd);
 	fd_close(&i->waiting);
 	fd_close(&i->cgroup);
+	cgroup_scope_release(&i->holder);
 }
 
 void backend_watch_deinit(struct backend_watch *w)

@@ -26,13 +26,15 @@ struct instance {
 	pid_t pid;
 	int waiting;			/* STATE_WAITING, locked, to be inherited by the init; FD_NONE */
 	int cgroup;			/* fd of its cgroup, FD_NONE */
+	int holder;			/* keeps systemd's scope, and its counts, until the init is ready; FD_NONE */
 	struct cgroup_host host;	/* where cgroup2 is, when host_known */
 	bool host_known;
 	struct cgroup_oom oom_seen;	/* counted while it ran, should the count itself be gone */
 	bool hooks_began;		/* create-phase hooks ran: a failure has to run poststop */
 };
 
-#define INSTANCE_NULL { .ops = NULL, .sync = FD_NONE, .pidfd = FD_NONE, .waiting = FD_NONE, .cgroup = FD_NONE }
+#define INSTANCE_NULL                                                                                                  \
+	{ .ops = NULL, .sync = FD_NONE, .pidfd = FD_NONE, .waiting = FD_NONE, .cgroup = FD_NONE, .holder = FD_NONE }
 
 struct launch {
 	int console;			/* unix socket that gets the terminal's master, FD_NONE */

@@ -343,6 +343,7 @@ static int container_destroy(struct instance *i)
 	int r = 0;
 
 	fd_close(&i->sync);	/* a waiting init of ours ends by this alone */
+	cgroup_scope_release(&i->holder);
 	if (s->pid > 0)
 		r = end_init(i);
 	/*

@@ -102,7 +102,7 @@ static int guest_update(struct instance *i, const char *text, size_t len)
 
 	if (r == 0)
 		r = vm_connect(i->c->dir, i->c->id, &sock);
-	return r < 0 ? r : vm_call_with(sock, &h, NULL, &payload, 1, NULL, NULL);
+	return r < 0 ? r : vm_call_with(sock, &h, &(struct vm_extra){ .fds = &payload, .n_fds = 1 }, NULL, NULL);
 }
 
 /* The host's part can be taken back, so the guest's comes last. */
@@ -116,14 +116,14 @@ static int microvm_update(struct instance *i, const struct update_req *u)
 	text = microvm_guest_resources(u, &len, &any);
 	if (text == NULL)
 		return ERR_NOMEM();
-	if (host.resources.memory_limit != 0)
-		return ERR_PLAIN(-ENOTSUP, "memory.limit: the memory of a microVM that runs cannot be changed by this version of nacre");
 	if (any) {
 		int r = guest_update(i, text, len);
 
 		if (r < 0)
 			return r;
 	}
+	if (host.resources.memory_limit != 0)
+		return microvm_update_memory(i, &host);
 	return i->c->state.cgroup_owned ? backend_container.update(i, &host) : 0;
 }
 
@@ -228,6 +228,8 @@ static int microvm_watch_oom(const struct backend_watch *w, struct cgroup_oom *r
 	r = vm_message_receive(w->oom.fd, &m, text, fds, MSG_DONTWAIT);
 	if (r == -EPIPE)
 		return -ENOENT;
+	if (r == -EAGAIN)
+		return 0;
 	if (r == 0 && m.type == VM_OOM_EVENT) {
 		const struct channel_frame f = { .data = (const unsigned char *)text, .size = m.len };
 

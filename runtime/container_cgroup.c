@@ -12,7 +12,7 @@
 #include "runtime/base/str.h"
 
 /* The cgroup by systemd: the scope, started around a process that holds the place of the child. */
-static int start_scope(struct instance *i, const struct plan *p, int *ret_holder)
+static int start_scope(struct instance *i, const struct plan *p)
 {
 	struct state *s = &i->c->state;
 	_cleanup_free_ char *path = NULL, *description = container_scope_description(s);
@@ -23,7 +23,7 @@ static int start_scope(struct instance *i, const struct plan *p, int *ret_holder
 		.n_properties = p->n_unit_properties,
 		.resources = &p->resources,
 	};
-	int r = description == NULL ? ERR_NOMEM() : cgroup_scope_start(&req, &path, ret_holder);
+	int r = description == NULL ? ERR_NOMEM() : cgroup_scope_start(&req, &path, &i->holder);
 
 	if (r < 0)
 		return r;
@@ -35,7 +35,7 @@ static int start_scope(struct instance *i, const struct plan *p, int *ret_holder
 	return cgroup_open(&i->host, path, &i->cgroup);
 }
 
-int container_make_cgroup(struct instance *i, const struct plan *p, int *ret_holder, char **ret_dir)
+int container_make_cgroup(struct instance *i, const struct plan *p, char **ret_dir)
 {
 	struct state *s = &i->c->state;
 	int r;
@@ -44,7 +44,7 @@ int container_make_cgroup(struct instance *i, const struct plan *p, int *ret_hol
 		return 0;
 	r = container_use_host(i);
 	if (r == 0 && p->scope.unit != NULL)
-		r = start_scope(i, p, ret_holder);
+		r = start_scope(i, p);
 	else if (r == 0)
 		r = cgroup_create(&i->host, p->cgroup_path, &i->cgroup, &s->cgroup_created_from);
 	if (r == -EACCES || r == -EPERM)

@@ -44,7 +44,6 @@ struct build {
 	struct filter_share *filter;	/* NULL: no seccomp */
 	int *trees;
 	char *cgroup_dir;
-	int holder;			/* keeps systemd's scope alive until the child is in it */
 };
 
 static void build_deinit(struct build *b)
@@ -62,7 +61,6 @@ static void build_deinit(struct build *b)
 	if (b->filter != NULL)
 		munmap(b->filter, sizeof(*b->filter));
 	free(b->cgroup_dir);
-	cgroup_scope_release(&b->holder);
 }
 #define _cleanup_build_ __attribute__((cleanup(build_deinit)))
 
@@ -184,7 +182,7 @@ static int open_trees(struct build *b)
 
 static int make_cgroup(struct build *b)
 {
-	int r = container_make_cgroup(b->i, b->i->plan, &b->holder, &b->cgroup_dir);
+	int r = container_make_cgroup(b->i, b->i->plan, &b->cgroup_dir);
 
 	b->child.cgroup_dir = b->cgroup_dir;
 	return r;
@@ -316,7 +314,6 @@ static int spawn(struct build *b, const struct launch *l)
 	fd_close(&c->p.sync);
 	if (r < 0)
 		return r;
-	cgroup_scope_release(&b->holder);
 	i->c->state.pid = i->pid;
 	i->c->state.pid_seen = clock_boot_ticks();
 	return 0;
@@ -370,7 +367,6 @@ int container_create(struct instance *i, const struct launch *l)
 {
 	_cleanup_build_ struct build b = {
 		.i = i,
-		.holder = FD_NONE,
 		.child = {
 			.p = CHILD_PROCESS_NULL,
 			.rootfs = FD_NONE,
@@ -389,5 +385,8 @@ int container_create(struct instance *i, const struct launch *l)
 		r = serve(i);
 	if (r == 0 && i->plan->has_process)
 		r = container_set_from_outside(&i->plan->process, i->pid, plan_has_ns(i->plan, CLONE_NEWUSER));
+	/* On failure it stays: the counts that say why the child died are read, and destroy ends it. */
+	if (r == 0)
+		cgroup_scope_release(&i->holder);
 	return r;
 }

@@ -18,9 +18,9 @@ int container_open_cgroup(struct instance *i, const char *sub, int *ret_fd);
 char *container_scope_description(const struct state *s);
 /*
  * The cgroup of p, with its limits and device rules, noted in the record and open in i->cgroup; nothing when p has none.
- * *ret_holder: see cgroup_scope_start(), FD_NONE before. *ret_dir: its path on the host, malloc'ed, NULL before.
+ * i->holder: see cgroup_scope_start(). *ret_dir: its path on the host, malloc'ed, NULL before.
  */
-int container_make_cgroup(struct instance *i, const struct plan *p, int *ret_holder, char **ret_dir);
+int container_make_cgroup(struct instance *i, const struct plan *p, char **ret_dir);
 /* i->cgroup; -ENOTSUP when it has none, -ENOENT when it is gone. */
 int container_use_cgroup(struct instance *i);
 /* i->pidfd: the container's first process; -ESRCH with the words engines look for. */

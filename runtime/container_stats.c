@@ -47,7 +47,7 @@ int container_oom(struct instance *i, struct cgroup_oom *ret)
 	} else if (r == 0) {
 		r = cgroup_oom_read(i->cgroup, ret);
 	}
-	if (ret->kills == 0)
+	if (ret->kills == 0 && i->oom_seen.kills > 0)
 		*ret = i->oom_seen;
 	return r;
 }

@@ -188,8 +188,25 @@ static void drain(struct relay *out)
 	}
 }
 
+void foreground_note_oom(struct foreground *f)
+{
+	if (f->watch.oom.fd >= 0 && f->ops->watch_oom(&f->watch, &f->oom_seen) < 0) {
+		err_clear();
+		fd_close(&f->watch.oom.fd);
+	}
+}
+
+/*
+ * The kernel tells of a change at most every 10 ms. The limit is reached (the first change) and the process killed in
+ * less, and soon after that systemd takes the counts away. So after a change they are looked at for a while.
+ */
+#define OOM_LOOK_MS 1
+#define OOM_LOOKS 20
+
 static int wait_loop(struct foreground *f, int pidfd, struct relay *in, struct relay *out)
 {
+	int looks = f->watch.oom.fd >= 0 ? OOM_LOOKS : 0, n;
+
 	for (;;) {
 		struct pollfd p[] = {
 			{ .fd = pidfd, .events = POLLIN },
@@ -201,13 +218,15 @@ static int wait_loop(struct foreground *f, int pidfd, struct relay *in, struct r
 
 		relay_poll(in, &p[2]);
 		relay_poll(out, &p[3]);
-		if (poll(p, ARRAY_SIZE(p), -1) < 0) {
+		n = poll(p, ARRAY_SIZE(p), looks > 0 ? OOM_LOOK_MS : -1);
+		if (n < 0) {
 			if (errno == EINTR)
 				continue;
 			return ERR(-errno, "cannot wait for the container");
 		}
-		if (p[4].revents != 0 && f->ops->watch_oom(&f->watch, &f->oom_seen) < 0)
-			fd_close(&f->watch.oom.fd);
+		if (n == 0 || p[4].revents != 0 || p[0].revents != 0)
+			foreground_note_oom(f);
+		looks = p[4].revents != 0 ? OOM_LOOKS : looks > 0 ? looks - 1 : 0;
 		if (p[1].revents != 0)
 			forward_signals(f, pidfd);
 		relay_step(in, &p[2]);

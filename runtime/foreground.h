@@ -32,6 +32,11 @@ struct foreground {
 int foreground_prepare(struct foreground *f, bool terminal);
 /* When it has been created: takes the master, sets raw mode and the size. Nothing without a terminal. */
 int foreground_take_terminal(struct foreground *f);
+/*
+ * The counts as they are, into oom_seen: for a moment in which the process may just have been killed. What cannot be
+ * read changes nothing.
+ */
+void foreground_note_oom(struct foreground *f);
 /* Until it ends; the shell's status (128 + signal). Reaps it. */
 int foreground_wait(struct foreground *f, int pidfd, int *ret_status);
 /* The terminal as it was. */

@@ -61,15 +61,13 @@ int preserve_fds_check(unsigned int n)
 static int load_spec(const struct create_options *o, const char *bundle, struct spec **ret_spec, char **ret_text,
 		     size_t *ret_len)
 {
-	_cleanup_close_ int dir = FD_NONE;
+	_cleanup_free_ char *path = NULL;
 	int r;
 
 	if (o->config != NULL)
 		return spec_load(AT_FDCWD, o->config, ret_spec, ret_text, ret_len);
-	dir = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return ERR(-errno, "cannot open the bundle \"%s\"", bundle);
-	r = spec_load(dir, "config.json", ret_spec, ret_text, ret_len);
+	path = str_printf("%s/config.json", bundle);
+	r = path == NULL ? ERR_NOMEM() : spec_load_as(path, "config.json", ret_spec, ret_text, ret_len);
 	if (r == -ENOENT)
 		return ERR_HINT(ERR_CONTEXT(r, "bundle \"%s\"", bundle), "`nacre spec` writes a config.json to start from");
 	return r;
@@ -350,10 +348,13 @@ int lifecycle_create(const struct create_options *o)
 /* ---- run ---- */
 
 /* start, poststart hooks; a failing poststart ends the container (runtime-spec "Lifecycle", step 9). */
-static int start_steps(struct instance *i)
+static int start_steps(struct instance *i, struct foreground *f)
 {
 	int r = i->ops->start(i);
 
+	/* The end of the wait for execve(2) may have been the end of the process. */
+	if (r == 0 && f != NULL)
+		foreground_note_oom(f);
 	/* From here on others may act on the running container: the lock is let go. */
 	return r < 0 ? r : lifecycle_poststart(i, &i->plan->hooks[HOOK_POSTSTART]);
 }
@@ -366,6 +367,16 @@ static int run_delete(struct instance *i)
 	return r < 0 ? r : container_remove(i->c);
 }
 
+/* systemd takes the cgroup away with its last process. Only a help for the report: no error. */
+static void watch_oom(struct instance *i, struct foreground *f)
+{
+	if (i->c->state.cgroup_unit == NULL)
+		return;
+	f->ops = i->ops;
+	if (i->ops->oom(i, &f->oom_seen) < 0 || i->ops->watch(i, &f->watch) < 0)
+		err_clear();
+}
+
 static int run_steps(struct instance *i, const struct run_options *o, struct foreground *f, const struct launch *l,
 		     const char *text, size_t len)
 {
@@ -373,28 +384,14 @@ static int run_steps(struct instance *i, const struct run_options *o, struct for
 
 	if (r == 0 && f != NULL)
 		r = foreground_take_terminal(f);
+	if (r == 0 && f != NULL)
+		watch_oom(i, f);
 	if (r == 0)
-		r = start_steps(i);
+		r = start_steps(i, f);
 	/* Only now it really runs (conmon takes the file's existence for success). */
 	if (r == 0 && o->create.pid_file != NULL)
 		r = pid_file_write(o->create.pid_file, i->pid);
 	return r;
-}
-
-/* systemd takes the cgroup away with its last process. Only a help for the report: no error. */
-static void watch_oom(struct instance *i, struct foreground *f)
-{
-	f->ops = i->ops;
-	if (i->c->state.cgroup_unit != NULL && i->ops->watch(i, &f->watch) < 0)
-		err_clear();
-}
-
-static void keep_oom(struct instance *i, const struct foreground *f)
-{
-	int64_t limit = i->plan->resources.memory_limit;
-
-	i->oom_seen = f->oom_seen;
-	i->oom_seen.limit = limit > 0 ? (uint64_t)limit : CGROUP_UNLIMITED;
 }
 
 static void tell_failure(struct instance *i)
@@ -428,9 +425,8 @@ static int run_with(struct instance *i, const struct run_options *o, struct laun
 	*ret_status = 0;
 	if (o->detach)
 		return 0;
-	watch_oom(i, &f);
 	r = foreground_wait(&f, i->pidfd, ret_status);
-	keep_oom(i, &f);
+	i->oom_seen = f.oom_seen;
 	foreground_deinit(&f);	/* before anything is said on the terminal */
 	fd_close(&i->pidfd);
 	i->c->state.pid = 0;

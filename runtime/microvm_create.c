@@ -17,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "microvm/disk_image.h"
 #include "microvm/initramfs.h"
 #include "microvm/kernel_find.h"
 #include "microvm/qemu.h"
@@ -44,10 +45,10 @@ struct build {
 	struct vm_start start;
 	struct ns_req ns;
 	struct share_entry *entries;
+	struct machine_disk disk;
 	struct plan host;		/* the plan, with the host's part of the limits */
 	char *config;
 	char *cgroup_dir;
-	int holder;
 };
 
 static void build_deinit(struct build *b)
@@ -60,6 +61,7 @@ static void build_deinit(struct build *b)
 	fd_close(&b->start.share.rootfs);
 	fd_close(&b->start.machine.kernel);
 	fd_close(&b->start.machine.initrd);
+	fd_close(&b->disk.image);
 	fd_close(&b->start.sync);
 	fd_close(&b->start.listen);
 	fd_close(&b->start.socket_file);
@@ -68,7 +70,6 @@ static void build_deinit(struct build *b)
 	fd_close(&b->start.console_copy);
 	free(b->config);
 	free(b->cgroup_dir);
-	cgroup_scope_release(&b->holder);
 }
 #define _cleanup_build_ __attribute__((cleanup(build_deinit)))
 
@@ -122,7 +123,9 @@ static int check_process(const struct plan *p)
 	if (!p->has_process)
 		return 0;
 	if (p->process.apparmor != NULL || p->process.selinux != NULL)
-		return ERR_PLAIN(-ENOTSUP, "config.json: process: the guest's kernel has no AppArmor or SELinux policy to apply a label of");
+		return ERR_HINT(ERR_PLAIN(-ENOTSUP, "config.json: process: the guest's kernel has no AppArmor or SELinux policy to apply a "
+						    "label of"),
+				"Engines have an option for none, as podman's --security-opt apparmor=unconfined or label=disable.");
 	if (p->process.preserve_fds > 0)
 		return ERR_PLAIN(-ENOTSUP, "file descriptors (--preserve-fds, LISTEN_FDS) cannot be handed into a microVM");
 	return 0;
@@ -140,8 +143,6 @@ int microvm_check(const struct plan *p)
 		r = check_devices(p);
 	if (r == 0)
 		r = check_process(p);
-	if (r == 0 && p->vm.image != NULL)
-		r = ERR_PLAIN(-ENOTSUP, "config.json: vm.image: this version of nacre cannot start from an image");
 	return r;
 }
 
@@ -175,10 +176,11 @@ static int open_network(struct build *b)
 static int open_trees(struct build *b)
 {
 	const struct plan *p = b->i->plan;
-	int r = rootfs_open(p->rootfs, &b->start.share.rootfs);
+	int r = p->vm.image == NULL ? rootfs_open(p->rootfs, &b->start.share.rootfs) : 0;
 
 	if (r < 0)
 		return r;
+	b->start.seal_rootfs = p->vm.image == NULL && p->rootfs_readonly;
 	b->entries = calloc(p->n_mounts + 1, sizeof(*b->entries));
 	if (b->entries == NULL)
 		return ERR_NOMEM();
@@ -197,16 +199,38 @@ static int open_trees(struct build *b)
 	return 0;
 }
 
+/* In the root file system's place; a read-only one cannot be written by anybody in there. */
+static int open_image(struct build *b)
+{
+	const struct plan *p = b->i->plan;
+	struct disk_image image = { .fd = FD_NONE };
+	int r;
+
+	if (p->vm.image == NULL)
+		return 0;
+	r = disk_image_open(p->vm.image, p->rootfs_readonly, &image);
+	if (r < 0)
+		return ERR_CONTEXT(r, "config.json: vm.image");
+	b->disk = (struct machine_disk){ .image = image.fd, .read_only = p->rootfs_readonly };
+	b->start.image = image.file_system;
+	b->start.machine.disks = &b->disk;
+	b->start.machine.n_disks = 1;
+	return 0;
+}
+
 static int open_initramfs(struct build *b, const char *modules)
 {
 	const struct plan_vm *vm = &b->i->plan->vm;
 	_cleanup_close_ int guest = FD_NONE, before = FD_NONE;
-	struct initramfs_request q = { .modules = modules, .wanted = initramfs_modules, .n_wanted = INITRAMFS_MODULES,
-				       .cache = INITRAMFS_CACHE };
+	/* The image's, if there is one; few kernels have all file systems built in. */
+	struct initramfs_module wanted[INITRAMFS_MODULES + 2] = { [INITRAMFS_MODULES] = { "virtio_blk", true }, { b->start.image, true } };
+	struct initramfs_request q = { .modules = modules, .wanted = wanted, .cache = INITRAMFS_CACHE };
 	int r = guest_program_open(&guest);
 
 	if (r < 0)
 		return r;
+	memcpy(wanted, initramfs_modules, sizeof(initramfs_modules));
+	q.n_wanted = INITRAMFS_MODULES + (b->start.image != NULL ? 2 : 0);
 	if (vm->initrd != NULL) {
 		before = open(vm->initrd, O_RDONLY | O_CLOEXEC);
 		if (before < 0)
@@ -331,7 +355,7 @@ static int make_cgroup(struct build *b)
 	host->n_device_rules = 0;
 	host->delegate_cgroup = false;
 	r = cgroup_settings(host->arena, &host->resources, &host->settings, &host->n_settings);
-	return r < 0 ? r : container_make_cgroup(b->i, host, &b->holder, &b->cgroup_dir);
+	return r < 0 ? r : container_make_cgroup(b->i, host, &b->cgroup_dir);
 }
 
 static int prepare(struct build *b)
@@ -342,6 +366,8 @@ static int prepare(struct build *b)
 		r = virtiofsd_find(b->i->plan->vm.virtiofsd, &b->start.file_server);
 	if (r == 0)
 		r = choose_monitor(b);
+	if (r == 0)
+		r = open_image(b);
 	if (r == 0)
 		r = open_kernel(b);
 	if (r == 0)
@@ -378,7 +404,6 @@ static int spawn(struct build *b, const struct launch *l)
 	fd_close(&s->sync);
 	if (r < 0)
 		return r;
-	cgroup_scope_release(&b->holder);
 	i->c->state.pid = i->pid;
 	i->c->state.pid_seen = clock_boot_ticks();
 	return 0;
@@ -464,7 +489,7 @@ int microvm_create(struct instance *i, const struct launch *l)
 {
 	_cleanup_build_ struct build b = {
 		.i = i,
-		.holder = FD_NONE,
+		.disk = { .image = FD_NONE },
 		.start = {
 			.share = { .rootfs = FD_NONE },
 			.machine = { .kernel = FD_NONE, .initrd = FD_NONE, .channel = FD_NONE, .fs = FD_NONE, .console = FD_NONE },
@@ -484,9 +509,12 @@ int microvm_create(struct instance *i, const struct launch *l)
 		r = spawn(&b, l);
 	if (r == 0)
 		r = serve(i);
-	if (r == 0 && i->plan->rootfs_readonly)
+	if (r == 0 && b.start.seal_rootfs)
 		r = seal_rootfs(i);
 	if (r == 0 && i->plan->has_process && i->plan->process.has_oom_score_adj)
 		r = process_oom_score(i->pid, i->plan->process.oom_score_adj);
+	/* On failure it stays, as for a container: destroy ends it. */
+	if (r == 0)
+		cgroup_scope_release(&i->holder);
 	return r;
 }

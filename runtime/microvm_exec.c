@@ -82,7 +82,7 @@ static int send_exec(struct proxy *x)
 		fds[1] = s.in;
 		fds[2] = s.out;
 		fds[3] = s.err;
-		r = vm_call_with(x->sock, &h, x->cgroup, fds, x->process->terminal ? 3 : 4, NULL, NULL);
+		r = vm_call_with(x->sock, &h, &(struct vm_extra){ x->cgroup, fds, x->process->terminal ? 3 : 4 }, NULL, NULL);
 	}
 	vm_stdio_close(&s);
 	return r;
@@ -160,7 +160,7 @@ static int proxy_main(void *arg)
 {
 	struct proxy *x = arg;
 	int keep[] = { x->sync, x->sock, x->payload, x->console }, status = 0, r;
-	char *text = malloc(VM_TEXT_MAX + 1);
+	_cleanup_free_ char *text = malloc(VM_TEXT_MAX + 1);
 
 	log_close();
 	r = text == NULL ? ERR_NOMEM() : fd_close_except(keep, ARRAY_SIZE(keep));

@@ -15,6 +15,12 @@ int microvm_exec(struct instance *i, const struct exec_launch *l, pid_t *ret_pid
 int microvm_exec_start(int sync);
 
 /*
+ * update of the memory limit. Before it goes down the guest gives memory away, and that is waited for: the host's limit would end
+ * the monitor otherwise. After an error all is as it was. host: its limits, memory among them.
+ */
+int microvm_update_memory(struct instance *i, const struct update_req *host);
+
+/*
  * Of the limits, those that hold for the machine as a whole, on the host; the guest has the rest (processes, devices,
  * huge pages), which count what only the guest knows.
  */

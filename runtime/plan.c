@@ -55,9 +55,11 @@ static int build_root(struct plan *p, const struct plan_options *o)
 {
 	const struct spec *s = p->spec;
 
-	if (!s->has_root)
-		return ERR_PLAIN(-EINVAL, "config.json: root: is required");
-	if (s->root.path[0] == '/')
+	if (o->isolation == ISOLATION_MICROVM && s->vm.image.path != NULL)
+		p->rootfs = s->vm.image.path;
+	else if (s->root.path == NULL)
+		return ERR_PLAIN(-EINVAL, "config.json: %s: is required", s->has_root ? "root.path" : "root");
+	else if (s->root.path[0] == '/')
 		p->rootfs = s->root.path;
 	else
 		p->rootfs = arena_printf(p->arena, "%s/%s", o->bundle, s->root.path);
@@ -285,7 +287,7 @@ static int build_devices(struct plan *p)
 			.type = in->type == 'c' ? S_IFCHR : in->type == 'b' ? S_IFBLK : S_IFIFO,
 			.major = (unsigned int)in->major,
 			.minor = (unsigned int)in->minor,
-			.mode = in->has_mode ? (mode_t)in->mode : 0666,
+			.mode = in->has_mode ? (mode_t)in->mode & 07777 : 0666,
 			.uid = in->has_uid ? in->uid : 0,
 			.gid = in->has_gid ? in->gid : 0,
 		};

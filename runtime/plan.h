@@ -46,7 +46,7 @@ struct plan_vm {
 	/* Nacre's own words and the parameters; emulation adds what only the host's clock can say. */
 	const char *command_line;
 	const char *initrd;		/* unpacked before nacre's own archive; NULL: none */
-	const char *image;		/* raw disk; NULL: the root file system is shared */
+	const char *image;		/* raw disk with the root file system (rootfs, too, has its path); NULL: it is shared */
 	unsigned int vcpus;
 	uint64_t memory;		/* of the guest, bytes */
 	const char *console;		/* file that gets the guest's console, or "stderr"; NULL: kept for a failed boot only */

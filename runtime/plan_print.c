@@ -278,7 +278,7 @@ static void print_vm_devices(struct printer *p, const struct plan *plan)
 	step(p, "vm device", "virtio-console: the channel between supervisor and guest program");
 	step(p, "vm device", "virtio-fs: the share, by %s", vm->virtiofsd != NULL ? vm->virtiofsd : "virtiofsd, which is looked for");
 	if (vm->image != NULL)
-		step(p, "vm device", "virtio-blk: %s", vm->image);
+		step(p, "vm device", "virtio-blk: %s%s", vm->image, plan->rootfs_readonly ? ", read-only" : "");
 	if (plan_has_ns(plan, CLONE_NEWNET))
 		step(p, "vm device", "virtio-net: one for each interface of the network namespace, once its hooks have run");
 	step(p, "vm device", "virtio-rng, virtio-balloon");
@@ -287,7 +287,9 @@ static void print_vm_devices(struct printer *p, const struct plan *plan)
 /* What virtiofsd serves: one tree, with the bind mounts beside the root file system. */
 static void print_share(struct printer *p, const struct plan *plan)
 {
-	step(p, "share", "/rootfs: %s%s", plan->rootfs, plan->rootfs_readonly ? ", read-only once the container is created" : "");
+	if (plan->vm.image == NULL)
+		step(p, "share", "/rootfs: %s%s", plan->rootfs,
+		     plan->rootfs_readonly ? ", read-only once the container is created" : "");
 	for (size_t i = 0; i < plan->n_mounts; i++)
 		if (plan->mounts[i].bind && !plan->mounts[i].remount)
 			step(p, "share", "/mounts/%zu: %s%s", i, plan->mounts[i].source,
@@ -319,7 +321,7 @@ static void walk_microvm(struct printer *p, const struct plan *plan)
 	print_limits(p, plan, false, true);
 	print_device_rules(p, plan);
 	print_namespaces(p, plan, CLONE_NEWNET);
-	step(p, "root", "the share's /rootfs%s", plan->rootfs_readonly ? " (read-only)" : "");
+	step(p, "root", "%s%s", plan->vm.image != NULL ? "the image" : "the share's /rootfs", plan->rootfs_readonly ? " (read-only)" : "");
 	print_mounts(p, plan);
 	step(p, "wait", "for start");
 	print_hooks(p, plan, HOOK_START_CONTAINER);

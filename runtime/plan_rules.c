@@ -75,6 +75,8 @@ int plan_check_mount(const struct plan *p, size_t i)
 
 	if (str_eq(m->target, "/"))
 		return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu].destination: \"/\" is the root file system's place", i);
+	if (m->copy_up && (m->bind || m->remount || !str_eq(m->fstype, "tmpfs")))
+		return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu].options: tmpcopyup: is for a new tmpfs only", i);
 	if (!str_starts(m->target, "/proc/") || m->remount || str_in(m->target, proc_allowed, ARRAY_SIZE(proc_allowed)))
 		return check_idmap(p, i);
 	return ERR_PLAIN(-EPERM, "config.json: mounts[%zu].destination: \"%s\" cannot be mounted because it is inside /proc", i,
@@ -123,6 +125,8 @@ static int check_sysctl(const struct plan *p, const char *key)
 			*c = *c == '/' ? '.' : *c;
 	if (str_in(name, ipc_sysctls, ARRAY_SIZE(ipc_sysctls)) || str_starts(name, "fs.mqueue."))
 		return need_ns(p, CLONE_NEWIPC, "linux.sysctl.", key);
+	if (str_starts(name, "net.") && p->spec->linux_.network_is_machine)
+		return 0;
 	if (str_starts(name, "net."))
 		return need_ns(p, CLONE_NEWNET, "linux.sysctl.", key);
 	if (str_eq(name, "kernel.domainname"))

@@ -126,6 +126,11 @@ static int build_console(struct plan *p)
 	return 0;
 }
 
+/*
+ * The specification's image is what the kernel boots into, beside root.path, which is the container's. nacre's machine boots
+ * into its own initramfs and needs no such thing: with nacre the image is the container's root file system, in root.path's
+ * place. With both, one of them would have to be passed over.
+ */
 static int build_image(struct plan *p)
 {
 	const struct spec_vm_image *image = &p->spec->vm.image;
@@ -133,6 +138,9 @@ static int build_image(struct plan *p)
 	if (image->path != NULL && !str_eq(image->format, "raw"))
 		return ERR_HINT(ERR_PLAIN(-ENOTSUP, "config.json: vm.image.format: nacre takes raw images, not %s", image->format),
 				"qemu-img convert -O raw makes one");
+	if (image->path != NULL && p->spec->root.path != NULL)
+		return ERR_HINT(ERR_PLAIN(-ENOTSUP, "config.json: root.path: with vm.image, the image is the container's root file system"),
+				"leave root.path out; root.readonly may stay");
 	p->vm.image = image->path;
 	return 0;
 }
@@ -148,7 +156,6 @@ static int build_size(struct plan *p, const struct vm_host *host)
 		.cpus = in->cpus,
 		.memory_limit = in->memory_limit,
 		.qemu = p->vm.monitor != VM_MONITOR_KVM,
-		.emulated = p->vm.monitor == VM_MONITOR_QEMU_TCG,
 		.host_cpus = host->cpus,
 		.host_memory = host->memory,
 	};

@@ -22,6 +22,7 @@
 
 union control {
 	struct cmsghdr header;
+	/* cppcheck-suppress unusedStructMember */
 	char space[CMSG_SPACE(VM_FDS_MAX * sizeof(int))];
 };
 
@@ -147,8 +148,7 @@ static int await_reply(int sock, uint16_t type)
 	return n == 0 ? ERR_PLAIN(-ETIMEDOUT, "the microVM does not answer") : 0;
 }
 
-int vm_call_with(int sock, const struct vm_message *h, const char *text, const int *fds, size_t n_fds, char **ret_text,
-		 size_t *ret_len)
+int vm_call_with(int sock, const struct vm_message *h, const struct vm_extra *extra, char **ret_text, size_t *ret_len)
 {
 	_cleanup_free_ char *answer = malloc(VM_TEXT_MAX + 1);
 	int none[VM_FDS_MAX];
@@ -157,7 +157,7 @@ int vm_call_with(int sock, const struct vm_message *h, const char *text, const i
 
 	if (answer == NULL)
 		return ERR_NOMEM();
-	r = vm_message_send(sock, h, text, fds, n_fds, 0);
+	r = vm_message_send(sock, h, extra->text, extra->fds, extra->n_fds, 0);
 	if (r == 0)
 		r = await_reply(sock, h->type);
 	else
@@ -186,5 +186,5 @@ int vm_call(int sock, enum vm_message_type type, int32_t value, uint32_t flag, c
 {
 	const struct vm_message h = { .type = (uint16_t)type, .value = value, .flag = flag };
 
-	return vm_call_with(sock, &h, NULL, NULL, 0, ret_text, ret_len);
+	return vm_call_with(sock, &h, &(struct vm_extra){ .text = NULL }, ret_text, ret_len);
 }

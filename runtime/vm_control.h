@@ -29,7 +29,12 @@ enum vm_message_type {
 	VM_PIDS,		/* reply: bytes, channel_get_pids() */
 	VM_OOM,			/* reply: bytes, channel_get_oom() */
 	VM_WATCH,		/* VM_OOM_EVENT from now on */
-	VM_REQUEST_LAST = VM_WATCH,
+	/*
+	 * flag: MiB that the whole may use, 0: no limit; what is above is taken from the guest. reply: 4 bytes, little-endian, the MiB that
+	 * it has still to give, as far as is known; who waits for it asks again.
+	 */
+	VM_MEMORY,
+	VM_REQUEST_LAST = VM_MEMORY,
 	/* from the supervisor */
 	VM_REPLY,		/* err, text */
 	VM_EXITED,		/* value: the status of wait(2) */
@@ -46,6 +51,13 @@ struct vm_message {
 	int32_t value;
 	uint32_t flag;
 	uint32_t len;		/* of the text */
+};
+
+/* What a request carries besides its header. */
+struct vm_extra {
+	const char *text;	/* of the header's len bytes; NULL when that is 0 */
+	const int *fds;
+	size_t n_fds;
 };
 
 /*
@@ -73,5 +85,4 @@ int vm_connect(int state_dir, const char *id, int *ret_sock);
  * supervisor or the guest comes back as such, with its text; -ETIMEDOUT: no answer.
  */
 int vm_call(int sock, enum vm_message_type type, int32_t value, uint32_t flag, char **ret_text, size_t *ret_len);
-int vm_call_with(int sock, const struct vm_message *h, const char *text, const int *fds, size_t n_fds, char **ret_text,
-		 size_t *ret_len);
+int vm_call_with(int sock, const struct vm_message *h, const struct vm_extra *extra, char **ret_text, size_t *ret_len);

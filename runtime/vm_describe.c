@@ -15,9 +15,13 @@
 #include "runtime/base/err.h"
 #include "runtime/net_wire.h"
 #include "runtime/plan.h"
+#include "runtime/vm_supervisor.h"
 
 /* Of the seed for the guest's random numbers, which start anew with each machine. */
 #define SEED_BYTES 64
+
+/* The first disk's name with every kernel that has no other. */
+#define VM_IMAGE_DEVICE "/dev/vda"
 
 static int write_entropy(struct json_writer *w)
 {
@@ -55,8 +59,23 @@ static void write_mounts(struct json_writer *w, const struct plan *p)
 	json_array_close(w);
 }
 
-int vm_describe(const struct plan *p, const struct net_config *n, char **ret_text, size_t *ret_len)
+static void write_root(struct json_writer *w, const struct vm_start *s)
 {
+	if (s->image == NULL) {
+		json_kv_string(w, "rootfs", "/rootfs");
+		return;
+	}
+	json_key(w, "image");
+	json_object_open(w);
+	json_kv_string(w, "device", VM_IMAGE_DEVICE);
+	json_kv_string(w, "type", s->image);
+	json_kv_bool(w, "readOnly", s->machine.disks[0].read_only);
+	json_object_close(w);
+}
+
+int vm_describe(const struct vm_start *s, const struct net_config *n, char **ret_text, size_t *ret_len)
+{
+	const struct plan *p = s->plan;
 	_cleanup_json_writer_ struct json_writer *w = json_writer_new(false);
 	struct utsname host;
 	int r;
@@ -69,7 +88,7 @@ int vm_describe(const struct plan *p, const struct net_config *n, char **ret_tex
 	write_time(w);
 	r = write_entropy(w);
 	json_kv_string(w, "share", MACHINE_FS_TAG);
-	json_kv_string(w, "rootfs", "/rootfs");
+	write_root(w, s);
 	write_mounts(w, p);
 	if (n->n_interfaces > 0) {
 		json_key(w, "network");

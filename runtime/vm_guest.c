@@ -58,7 +58,7 @@ static int guest_hello(struct vm_supervisor *vm, const struct channel_frame *f)
 	if (r == 0 && vm->stage != VM_STAGE_BOOT)
 		r = ERR_PLAIN(-EPROTO, "the guest greets twice");
 	if (r == 0)
-		r = vm_describe(vm->start->plan, &vm->network.config, &description, &len);
+		r = vm_describe(vm->start, &vm->network.config, &description, &len);
 	if (r < 0)
 		return r;
 	vm_stage(vm, VM_STAGE_CONFIGURE);
@@ -82,7 +82,7 @@ static int guest_created(struct vm_supervisor *vm)
 	vm_forward_size(vm);
 	/* Who may enter the file server's mount namespace is the runtime, not we any more. */
 	if (sync_send(vm->sync, SYNC_READY) < 0 ||
-	    (vm->start->plan->rootfs_readonly && fd_send(vm->sync, vm->file_server.pidfd, "files") < 0))
+	    (vm->start->seal_rootfs && fd_send(vm->sync, vm->file_server.pidfd, "files") < 0))
 		return ERR_PLAIN(-EPIPE, "the runtime is gone");
 	return 0;
 }
@@ -95,6 +95,7 @@ static int guest_reply(struct vm_supervisor *vm, const struct channel_frame *f)
 	if (r < 0)
 		return r;
 	if (f->serial == SERIAL_CONFIGURE || f->serial == SERIAL_CREATE) {
+		vm->refused = code < 0;
 		if (code < 0)
 			return ERR_PLAIN(code, "%.*s", (int)answer.size, (const char *)answer.data);
 		return f->serial == SERIAL_CONFIGURE ? guest_configured(vm) : guest_created(vm);

@@ -107,16 +107,17 @@ int vm_jail_program_root(const char *dir, const char *program)
 	r = mount_isolate(MS_PRIVATE);
 	if (r == 0)
 		r = mount_new("tmpfs", "nacre", data, ARRAY_SIZE(data), MOUNT_ATTR_NOSUID, &root);
-	if (r == 0)
-		r = fill_program_root(root, program);
-	if (r == 0)
-		r = mount_set_readonly(root);
 	if (r < 0)
 		return ERR(r, "cannot make a root file system for \"%s\"", program);
 	at = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (at < 0)
 		return ERR(-errno, "cannot open \"%s\"", dir);
+	/* Before it is filled: until Linux 6.15 nothing can be mounted on what is not mounted itself. */
 	r = mount_attach(root, at);
+	if (r == 0)
+		r = fill_program_root(root, program);
+	if (r == 0)
+		r = mount_set_readonly(root);
 	if (r < 0)
 		return ERR(r, "cannot mount a root file system for \"%s\"", program);
 	return rootfs_pivot(root, dir, false);

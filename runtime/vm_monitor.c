@@ -133,7 +133,7 @@ static int start_monitor(struct arena *a, const struct vm_start *s, const struct
 		.kvm = s->qemu_kvm,
 	};
 	size_t n = 0;
-	int *keep = calloc(5 + m->n_disks + m->n_nets, sizeof(*keep)), r = 0;
+	int *keep = calloc(6 + m->n_disks + m->n_nets, sizeof(*keep)), r = 0;
 
 	if (keep == NULL)
 		return ERR_NOMEM();
@@ -141,6 +141,7 @@ static int start_monitor(struct arena *a, const struct vm_start *s, const struct
 	keep[n++] = m->initrd;
 	keep[n++] = m->channel;
 	keep[n++] = m->fs;
+	keep[n++] = m->control;
 	for (size_t i = 0; i < m->n_disks; i++)
 		keep[n++] = m->disks[i].image;
 	for (size_t i = 0; i < m->n_nets; i++)
@@ -162,28 +163,43 @@ static int start_monitor(struct arena *a, const struct vm_start *s, const struct
 	return r;
 }
 
-int vm_monitor_start(const struct vm_start *s, const struct vm_network *n, int output, struct vm_process *ret_file_server, struct vm_process *ret_monitor,
-		     int *ret_channel)
+static int open_control(const struct vm_start *s, int *ret_theirs, int *ret_ours)
+{
+	int pair[2];
+
+	if (s->qemu != NULL)
+		return 0;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+		return ERR(-errno, "cannot make the monitor's control socket");
+	*ret_theirs = pair[0];
+	*ret_ours = pair[1];
+	return 0;
+}
+
+int vm_monitor_start(const struct vm_start *s, const struct vm_network *n, int output, struct vm_monitor_ends *ret)
 {
 	_cleanup_arena_ struct arena *a = arena_new(ARENA_MAX);
-	_cleanup_close_ int fs = FD_NONE, theirs = FD_NONE;
+	_cleanup_close_ int fs = FD_NONE, theirs = FD_NONE, control = FD_NONE;
 	struct machine_config m = s->machine;
 	int pair[2], r;
 
 	if (a == NULL)
 		return ERR_NOMEM();
-	r = start_file_server(a, s, output, ret_file_server, &fs);
+	r = start_file_server(a, s, output, ret->file_server, &fs);
+	if (r == 0)
+		r = open_control(s, &control, &ret->control);
 	if (r < 0)
 		return r;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return ERR(-errno, "cannot make the channel to the guest");
-	*ret_channel = pair[0];
+	ret->channel = pair[0];
 	theirs = pair[1];
 	m.nets = n->nets;
 	m.n_nets = n->n_nets;
 	m.channel = theirs;
 	m.fs = fs;
 	m.console = FD_NONE;
+	m.control = control;
 	m.stop = FD_NONE;
-	return start_monitor(a, s, &m, output, ret_monitor);
+	return start_monitor(a, s, &m, output, ret->process);
 }

@@ -6,9 +6,13 @@
 #include "runtime/vm_process.h"
 #include "runtime/vm_supervisor.h"
 
+struct vm_monitor_ends {
+	struct vm_process *file_server, *process;	/* to be filled */
+	int channel;			/* this end of the channel to the guest */
+	int control;			/* of machine_config's; FD_NONE: QEMU, which has none */
+};
+
 /*
- * output: where all of them print to. *ret_channel: this end of the channel to the guest. What was started before a failure is the
- * caller's to end. -errno with text.
+ * output: where all of them print to. What was started before a failure is the caller's to end. -errno with text.
  */
-int vm_monitor_start(const struct vm_start *s, const struct vm_network *n, int output, struct vm_process *ret_file_server, struct vm_process *ret_monitor,
-		     int *ret_channel);
+int vm_monitor_start(const struct vm_start *s, const struct vm_network *n, int output, struct vm_monitor_ends *ret);

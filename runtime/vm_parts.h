@@ -51,6 +51,7 @@ struct vm_supervisor {
 	const struct vm_start *start;
 	enum vm_stage stage;
 	bool committed;			/* our creator may go */
+	bool refused;			/* the failure is what the guest program said; its console adds nothing */
 	bool paused;
 	struct event_loop loop;
 	struct channel channel;
@@ -59,6 +60,9 @@ struct vm_supervisor {
 	struct vm_console console;
 	struct vm_process file_server, monitor;
 	struct event_source file_server_source, monitor_source;
+	int control;			/* to our own monitor; FD_NONE: it is QEMU */
+	struct event_source control_source;
+	uint64_t balloon;		/* as the monitor answered last */
 	struct vm_network network;
 	int sync;
 	struct event_source sync_source;

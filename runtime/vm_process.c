@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -126,16 +125,14 @@ void vm_process_reap(struct vm_process *p, char *ret, size_t size)
 int vm_end_as(int status)
 {
 	if (WIFSIGNALED(status)) {
-		const struct rlimit none = { 0, 0 };
 		sigset_t mask;
 		int sig = WTERMSIG(status);
 
-		/* Undumpable already; a limit of 0 for whoever reads a core pattern that is a pipe. */
-		(void)setrlimit(RLIMIT_CORE, &none);
-		signal(sig, SIG_DFL);
+		/* No core: nacre is undumpable. */
+		(void)sigaction(sig, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
 		sigemptyset(&mask);
 		sigaddset(&mask, sig);
-		raise(sig);
+		(void)tgkill(getpid(), gettid(), sig);
 		(void)sigprocmask(SIG_UNBLOCK, &mask, NULL);
 		return 128 + sig;
 	}

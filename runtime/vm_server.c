@@ -13,10 +13,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "microvm/le.h"
 #include "oci/spec.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/str.h"
+#include "runtime/vm_size.h"
 
 static void send_reply(struct vm_connection *c, int err, const void *text, size_t len)
 {
@@ -216,6 +218,28 @@ static int request_start(struct vm_connection *c)
 	return to_guest(c, CHANNEL_START, VM_SESSION_INIT, NULL, 0);
 }
 
+/* What was given to the guest at its start cannot become more; its share of a limit is reckoned as at the start. */
+static int request_memory(struct vm_connection *c, const struct vm_message *m)
+{
+	const struct vm_supervisor *vm = c->vm;
+	struct machine_request q = { 0 };
+	unsigned char bytes[4];
+	uint64_t missing;
+	int r;
+
+	if (vm->control < 0)
+		return ERR_PLAIN(-ENOTSUP, "memory.limit: the memory of a microVM that QEMU runs cannot be changed by this version of nacre");
+	r = vm_size_update(vm->start->machine.ram_size, m->flag * VM_MIB, &q.balloon);
+	if (r < 0)
+		return r;
+	if (send(vm->control, &q, sizeof(q), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof(q))
+		return ERR(-errno, "cannot reach the monitor");
+	missing = q.balloon > vm->balloon ? q.balloon - vm->balloon : 0;
+	le32_put(bytes, (uint32_t)((missing + VM_MIB - 1) / VM_MIB));
+	send_reply(c, 0, bytes, sizeof(bytes));
+	return 0;
+}
+
 static int request(struct vm_connection *c, const struct vm_message *m, const char *text, int fds[VM_FDS_MAX])
 {
 	switch (m->type) {
@@ -251,6 +275,8 @@ static int request(struct vm_connection *c, const struct vm_message *m, const ch
 		c->watches = true;
 		send_reply(c, 0, NULL, 0);
 		return 0;
+	case VM_MEMORY:
+		return request_memory(c, m);
 	default:
 		return ERR_PLAIN(-EPROTO, "unknown request %u", m->type);
 	}

@@ -82,7 +82,7 @@ static int size_vcpus(const struct vm_size_request *q, unsigned int *ret)
 			return ERR_PLAIN(-EINVAL, "linux.resources.cpu.cpus: \"%.64s\" is not a list of CPUs", q->cpus);
 		n = least(n, listed);
 	} else if (q->cpu_quota <= 0) {
-		n = least(n, q->emulated ? 1 : 2);
+		n = 1;
 	}
 	if (q->cpu_quota > 0)
 		n = least(n, quota_cpus(q));
@@ -157,4 +157,26 @@ int vm_size(const struct vm_size_request *q, struct vm_size *ret)
 	int r = size_vcpus(q, &ret->vcpus);
 
 	return r < 0 ? r : size_memory(q, &ret->memory);
+}
+
+int vm_size_update(uint64_t booted, uint64_t limit, uint64_t *ret_less)
+{
+	char l[SIZE_TEXT_MAX], most[SIZE_TEXT_MAX], b[SIZE_TEXT_MAX];
+
+	*ret_less = 0;
+	if (limit == 0)
+		return 0;
+	if (limit < VM_MEMORY_MIN + VM_OVERHEAD_KVM)
+		return too_small(limit, VM_OVERHEAD_KVM, "the monitor and its helpers");
+	limit -= VM_OVERHEAD_KVM;
+	/* A limit that was no multiple of 1 MiB, or larger than the host, comes back as it was given. */
+	if (limit > booted + VM_MIB) {
+		size_text(limit + VM_OVERHEAD_KVM, " ", l);
+		size_text(booted + VM_OVERHEAD_KVM, " ", most);
+		size_text(booted, " ", b);
+		return ERR_PLAIN(-ERANGE, "linux.resources.memory.limit: %s is more than the %s of a microVM that was started with %s of memory, "
+				 "which cannot grow", l, most, b);
+	}
+	*ret_less = limit < booted ? booted - whole_mib(limit) : 0;
+	return 0;
 }

@@ -157,6 +157,20 @@ static void monitor_ready(void *data, uint32_t events)
 	child_ended(vm, &vm->monitor, &vm->monitor_source);
 }
 
+static void control_ready(void *data, uint32_t events)
+{
+	struct vm_supervisor *vm = data;
+	struct machine_answer answer;
+	ssize_t n = recv(vm->control, &answer, sizeof(answer), MSG_DONTWAIT);
+
+	(void)events;
+	if (n == (ssize_t)sizeof(answer))
+		vm->balloon = answer.balloon;
+	/* Its end is told by its process. */
+	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+		event_loop_remove(&vm->loop, &vm->control_source);
+}
+
 static void file_server_ready(void *data, uint32_t events)
 {
 	struct vm_supervisor *vm = data;
@@ -180,33 +194,30 @@ void vm_forward_size(struct vm_supervisor *vm)
 	(void)vm_guest_send(vm, CHANNEL_RESIZE, VM_SESSION_INIT, 0, payload, sizeof(payload));
 }
 
+static void forward_signal(struct vm_supervisor *vm, uint32_t number)
+{
+	unsigned char payload[CHANNEL_SIGNAL_SIZE];
+
+	/* Before the start there is nobody to get it; the sender means the container. */
+	if (vm->stage < VM_STAGE_CREATED) {
+		vm_fail(vm, ERR_PLAIN(-EINTR, "interrupted by signal %u", number));
+		return;
+	}
+	channel_put_signal(payload, &(struct channel_signal){ .signal = number });
+	(void)vm_guest_send(vm, CHANNEL_SIGNAL, VM_SESSION_INIT, vm_guest_serial(vm), payload, sizeof(payload));
+}
+
 static void signals_ready(void *data, uint32_t events)
 {
 	struct vm_supervisor *vm = data;
 	struct signalfd_siginfo info;
-	unsigned char payload[CHANNEL_SIGNAL_SIZE];
 
 	(void)events;
 	while (read(vm->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-		switch ((int)info.ssi_signo) {
-		case SIGCHLD:
-		case SIGPIPE:
-			break;
-		case SIGWINCH:
-			if (vm->pts >= 0) {
-				vm_forward_size(vm);
-				break;
-			}
-			/* fallthrough */
-		default:
-			/* Before the start there is nobody to get it; the sender means the container. */
-			if (vm->stage < VM_STAGE_CREATED) {
-				vm_fail(vm, ERR_PLAIN(-EINTR, "interrupted by signal %u", info.ssi_signo));
-				break;
-			}
-			channel_put_signal(payload, &(struct channel_signal){ .signal = info.ssi_signo });
-			(void)vm_guest_send(vm, CHANNEL_SIGNAL, VM_SESSION_INIT, vm_guest_serial(vm), payload, sizeof(payload));
-		}
+		if (info.ssi_signo == SIGWINCH && vm->pts >= 0)
+			vm_forward_size(vm);
+		else if (info.ssi_signo != SIGCHLD && info.ssi_signo != SIGPIPE)
+			forward_signal(vm, info.ssi_signo);
 	}
 	vm_guest_flush(vm);
 }
@@ -267,15 +278,20 @@ static int run_hooks(struct vm_supervisor *vm)
 
 static int start_children(struct vm_supervisor *vm)
 {
+	struct vm_monitor_ends m = { .file_server = &vm->file_server, .process = &vm->monitor, .channel = FD_NONE, .control = FD_NONE };
 	_cleanup_close_ int output = FD_NONE, channel = FD_NONE;
 	int r = vm_console_init(&vm->console, &vm->loop, vm->start->console_copy, &output);
 
 	if (r == 0)
-		r = vm_monitor_start(vm->start, &vm->network, output, &vm->file_server, &vm->monitor, &channel);
+		r = vm_monitor_start(vm->start, &vm->network, output, &m);
+	channel = m.channel;
+	vm->control = m.control;
 	if (r == 0)
 		r = add_source(vm, &vm->file_server_source, vm->file_server.pidfd, file_server_ready);
 	if (r == 0)
 		r = add_source(vm, &vm->monitor_source, vm->monitor.pidfd, monitor_ready);
+	if (r == 0 && vm->control >= 0)
+		r = add_source(vm, &vm->control_source, vm->control, control_ready);
 	return r < 0 ? r : vm_guest_open(vm, take_fd(&channel));
 }
 
@@ -438,7 +454,7 @@ static void add_tail(struct vm_supervisor *vm)
 
 static void tell_failure(struct vm_supervisor *vm)
 {
-	if (vm->monitor.what != NULL && err_text()[0] != '\0')
+	if (vm->monitor.what != NULL && err_text()[0] != '\0' && !vm->refused)
 		add_tail(vm);
 	if (vm->stage >= VM_STAGE_CREATED && vm->start->failure_file >= 0)
 		(void)!pwrite(vm->start->failure_file, err_text(), strlen(err_text()), 0);
@@ -454,7 +470,7 @@ int vm_supervisor_main(void *arg)
 
 	if (vm == NULL)
 		return 1;
-	*vm = (struct vm_supervisor){ .start = start, .sync = start->sync, .channel = CHANNEL_NULL(CHANNEL_HOST), .channel_fd = FD_NONE, .signals = FD_NONE, .pts = FD_NONE,
+	*vm = (struct vm_supervisor){ .start = start, .sync = start->sync, .channel = CHANNEL_NULL(CHANNEL_HOST), .channel_fd = FD_NONE, .control = FD_NONE, .signals = FD_NONE, .pts = FD_NONE,
 				      .next_session = VM_SESSION_FIRST, .console = { .from = FD_NONE, .copy = FD_NONE } };
 	r = prepare(vm);
 	vm_stage(vm, VM_STAGE_BOOT);

@@ -36,6 +36,8 @@ struct vm_start {
 	const struct ns_req *ns;
 	struct share_req share;
 	struct machine_config machine;	/* channel, fs, console and nets are the supervisor's to fill */
+	const char *image;		/* the file system of the first disk, which is the root file system; NULL: there is none */
+	bool seal_rootfs;		/* the share's is made read-only once the container is created */
 	struct virtiofsd_program file_server;
 	const char *qemu;		/* NULL: our own monitor */
 	bool qemu_kvm;

@@ -11,8 +11,7 @@
 #include "runtime/base/err.h"
 #include "runtime/base/str.h"
 
-/* Of the guest's program. */
-#define OWN_NETWORK "/proc/1/ns/net"
+#define OWN_NETWORK "/proc/self/ns/net"
 
 static bool in_share(const struct guest_description *d, size_t mount)
 {
@@ -101,11 +100,13 @@ static int adapt_namespaces(struct spec *s)
 		return ERR_NOMEM();
 	for (size_t i = 0; i < l->n_namespaces; i++) {
 		v[i] = l->namespaces[i];
-		if (str_eq(v[i].type, "network"))
+		if (str_eq(v[i].type, "network")) {
 			v[i].path = OWN_NETWORK;
-		else if (v[i].path != NULL)
+			l->network_is_machine = true;
+		} else if (v[i].path != NULL) {
 			return ERR_PLAIN(-EINVAL, "config.json: linux.namespaces[%zu].path: a virtual machine cannot join "
 					 "the host's %s namespace", i, v[i].type);
+		}
 	}
 	l->namespaces = v;
 	return 0;
@@ -136,7 +137,10 @@ int guest_adapt(struct spec *s, const void *data)
 	const struct guest_description *d = data;
 	int r;
 
-	if (s->has_root) {
+	if (d->image.device != NULL) {
+		s->has_root = true;
+		s->root.path = IMAGE_MOUNT;
+	} else if (s->has_root) {
 		s->root.path = arena_printf(s->arena, SHARE_MOUNT "%s", d->rootfs);
 		if (s->root.path == NULL)
 			return ERR_NOMEM();

@@ -13,6 +13,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "microvm/guest/guest_image.h"
 #include "microvm/guest/guest_net.h"
 #include "microvm/guest/job.h"
 #include "microvm/guest/requests.h"
@@ -51,17 +52,20 @@ static int set_clock(const struct guest_description *d)
 static int add_entropy(const struct guest_description *d)
 {
 	_cleanup_close_ int fd = open("/dev/random", O_RDWR | O_CLOEXEC);
-	struct {
-		struct rand_pool_info info;
-		unsigned char bytes[GUEST_ENTROPY_MAX];
-	} seed = { .info = { .entropy_count = (int)d->entropy_size * 8, .buf_size = (int)d->entropy_size } };
+	struct rand_pool_info *seed = calloc(1, sizeof(*seed) + GUEST_ENTROPY_MAX);
+	int r = 0;
 
-	if (d->entropy_size == 0)
-		return 0;
-	memcpy(seed.bytes, d->entropy, d->entropy_size);
-	if (fd < 0 || ioctl(fd, RNDADDENTROPY, &seed) < 0)
-		return ERR(-errno, "cannot seed the guest's random numbers");
-	return 0;
+	if (seed == NULL)
+		return ERR_NOMEM();
+	seed->entropy_count = (int)d->entropy_size * 8;
+	seed->buf_size = (int)d->entropy_size;
+	if (d->entropy_size > 0) {
+		memcpy(seed->buf, d->entropy, d->entropy_size);
+		if (fd < 0 || ioctl(fd, RNDADDENTROPY, seed) < 0)
+			r = ERR(-errno, "cannot seed the guest's random numbers");
+	}
+	free(seed);
+	return r;
 }
 
 static int configure(struct agent *a, const struct channel_frame *f)
@@ -83,6 +87,8 @@ static int configure(struct agent *a, const struct channel_frame *f)
 		r = ERR(-errno, "cannot set the guest's host name");
 	if (r == 0 && mount(d->share, SHARE_MOUNT, "virtiofs", 0, NULL) < 0)
 		r = ERR(-errno, "cannot mount the share \"%s\" in the guest", d->share);
+	if (r == 0 && d->image.device != NULL)
+		r = guest_image_mount(&d->image);
 	if (r == 0)
 		r = d->network != NULL ? guest_net_apply(d->network) : netlink_loopback_up();
 	a->configured = r == 0;

@@ -139,18 +139,53 @@ static int read_network(struct arena *a, const struct json *root, struct guest_d
 	return r;
 }
 
-static int check_keys(struct arena *a, const struct json *root)
+static int check_keys(struct arena *a, const struct json *root, const char *const *known, size_t n)
 {
-	static const char *const known[] = { "id", "hostname", "time", "entropy", "share", "rootfs", "mounts", "network" };
-
 	for (const struct json *j = root->child; j != NULL; j = j->next)
-		if (!str_in(j->key, known, ARRAY_SIZE(known)))
+		if (!str_in(j->key, known, n))
 			return bad(a, j, "is not known");
 	return 0;
 }
 
+static int read_image(struct arena *a, const struct json *root, struct guest_image *ret)
+{
+	static const char *const known[] = { "device", "type", "readOnly" };
+	const struct json *image, *j;
+	int r = need(root, "image", JSON_OBJECT, &image);
+
+	if (r == 0)
+		r = check_keys(a, image, known, ARRAY_SIZE(known));
+	if (r == 0)
+		r = read_text(image, "device", &ret->device);
+	if (r == 0 && ret->device[0] != '/')
+		r = ERR_PLAIN(-EINVAL, NAME ": image.device: is not an absolute path");
+	if (r == 0)
+		r = read_text(image, "type", &ret->type);
+	if (r == 0)
+		r = need(image, "readOnly", JSON_BOOL, &j);
+	if (r == 0)
+		ret->read_only = j->boolean;
+	return r;
+}
+
+/* In the share, or on a disk. */
+static int read_root(struct arena *a, const struct json *root, struct guest_description *ret)
+{
+	const struct json *image = json_member(root, "image");
+	int r;
+
+	if (image != NULL && json_member(root, "rootfs") != NULL)
+		return bad(a, image, "is there beside rootfs");
+	if (image != NULL)
+		return read_image(a, root, &ret->image);
+	r = read_text(root, "rootfs", &ret->rootfs);
+	return r == 0 && ret->rootfs[0] != '/' ? ERR_PLAIN(-EINVAL, NAME ": rootfs: is not an absolute path") : r;
+}
+
 int guest_description_read(struct arena *a, const char *text, size_t len, struct guest_description *ret)
 {
+	static const char *const known[] = { "id", "hostname", "time", "entropy", "share", "rootfs", "image", "mounts", "network" };
+
 	const struct json *root;
 	int r = json_parse(a, NAME, text, len, DEPTH_MAX, &root);
 
@@ -158,7 +193,7 @@ int guest_description_read(struct arena *a, const char *text, size_t len, struct
 	if (r == 0 && root->type != JSON_OBJECT)
 		r = ERR_PLAIN(-EINVAL, NAME ": must be an object");
 	if (r == 0)
-		r = check_keys(a, root);
+		r = check_keys(a, root, known, ARRAY_SIZE(known));
 	if (r == 0)
 		r = read_text(root, "id", &ret->id);
 	if (r == 0)
@@ -166,9 +201,7 @@ int guest_description_read(struct arena *a, const char *text, size_t len, struct
 	if (r == 0)
 		r = read_text(root, "share", &ret->share);
 	if (r == 0)
-		r = read_text(root, "rootfs", &ret->rootfs);
-	if (r == 0 && ret->rootfs[0] != '/')
-		r = ERR_PLAIN(-EINVAL, NAME ": rootfs: is not an absolute path");
+		r = read_root(a, root, ret);
 	if (r == 0)
 		r = read_time(root, ret);
 	if (r == 0)

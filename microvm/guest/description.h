@@ -8,25 +8,34 @@
  *	time		{ "seconds": u64, "nanoseconds": u64 }: the wall clock, UTC
  *	entropy		hexadecimal digits, at most 1024: a seed for the kernel's random numbers, counted as such
  *	share		the tag of the one virtio-fs export; mounted on SHARE_MOUNT here
- *	rootfs		path of the root file system in the share: "/rootfs"
+ *	rootfs		path of the root file system in the share: "/rootfs"; or, in its place:
+ *	image		{ "device": "/dev/vda", "type": "ext4", "readOnly": bool }: it is on a disk; mounted on IMAGE_MOUNT here
  *	mounts		[ n, … ]: of these mounts of config.json (by index) the source is in the share, as /mounts/n
  *	network		optional: runtime/net_wire.h
  *
- * Strict: all but network must be there, nothing else may be.
+ * Strict: all but network must be there, and one of rootfs and image; nothing else may be.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct net_config;
 
 #define SHARE_MOUNT "/share"
+#define IMAGE_MOUNT "/image"
 #define GUEST_MOUNTS_MAX 4096
 #define GUEST_ENTROPY_MAX 512
 
+struct guest_image {
+	const char *device, *type;	/* device: absolute; NULL: the root file system is in the share */
+	bool read_only;
+};
+
 struct guest_description {
-	const char *id, *hostname, *share, *rootfs;
+	const char *id, *hostname, *share, *rootfs;	/* rootfs: NULL with an image */
+	struct guest_image image;
 	uint64_t seconds, nanoseconds;
 	const unsigned char *entropy;
 	size_t entropy_size;

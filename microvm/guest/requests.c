@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -15,6 +14,7 @@
 #include "microvm/channel.h"
 #include "microvm/guest/adapt.h"
 #include "microvm/guest/description.h"
+#include "microvm/guest/guest_image.h"
 #include "oci/spec.h"
 #include "runtime/backend.h"
 #include "runtime/base/err.h"
@@ -67,9 +67,6 @@ static int create(const struct job_call *c, struct buf *answer)
 	};
 	int pid, r = write_config(c->frame);
 
-	/* The machine's network is the container's alone: that its sysctls may be set, it must not be this process', too. */
-	if (r == 0 && unshare(CLONE_NEWNET) < 0)
-		r = ERR(-errno, "cannot make a network namespace in the guest");
 	if (r == 0)
 		r = lifecycle_create(&options);
 	if (r == 0)
@@ -229,6 +226,8 @@ static int oom(const struct job_call *c, struct buf *answer)
 
 int request_finish(const struct job_call *c, struct buf *answer)
 {
+	if (c->description->image.device != NULL)
+		guest_image_close();
 	sync();
 	return oom(c, answer);
 }

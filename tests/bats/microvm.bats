@@ -44,6 +44,8 @@ setup() {
 	try nacre run "$ID"
 	[ "$status" -ne 0 ]
 	[[ "$stderr" == *"/no/such"* ]]
+	# The guest itself has said why: its console is not asked.
+	[[ "$stderr" != *"console"* ]]
 	equals "" "$(nacre list -q)"
 }
 
@@ -181,4 +183,38 @@ setup() {
 	[ "$status" -ne 0 ]
 	[[ "$stderr" == *"the microVM ended while its kernel started"* ]]
 	[[ "$stderr" == *"panic"* ]]
+}
+
+@test "update: what QEMU runs keeps its memory, and says so; a limit is the host's or the guest's" {
+	requires root microvm controllers
+	config '.annotations["run.nacre.vm.accel"] = "tcg" | .linux.resources = {memory: {limit: 419430400}}'
+	run_sleeping
+	refused 1 "memory.limit: the memory of a microVM that QEMU runs cannot be changed" update --memory 300m "$ID"
+	equals 419430400 "$(cg memory.max)"
+	nacre update --cpu-quota 50000 --cpu-share 512 --cpuset-cpus 0 --pids-limit 30 "$ID"
+	equals "50000 100000" "$(cg cpu.max)"
+	equals 59 "$(cg cpu.weight)"
+	equals 0 "$(cg cpuset.cpus)"
+	equals max "$(cg pids.max)"
+}
+
+guest_memory() { nacre exec "$ID" sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo; }
+guest_has_less_than() { [ "$(guest_memory)" -lt "$1" ]; }
+guest_has_more_than() { [ "$(guest_memory)" -gt "$1" ]; }
+
+@test "update: memory goes down and up again inside what the microVM was started with" {
+	requires root microvm controllers kvm
+	config '.linux.resources = {memory: {limit: 314572800}}'
+	run_sleeping
+	local whole
+	whole=$(guest_memory)
+	nacre update --memory 180m "$ID"
+	equals 188743680 "$(cg memory.max)"
+	wait_for 30 guest_has_less_than $((whole - 110 * 1024))
+	nacre update --memory 300m "$ID"
+	equals 314572800 "$(cg memory.max)"
+	wait_for 30 guest_has_more_than $((whole - 1024))
+	refused 1 "is too small for a microVM" update --memory 100m "$ID"
+	refused 1 "is more than the 300 MiB of a microVM" update --memory 2g "$ID"
+	equals 314572800 "$(cg memory.max)"
 }

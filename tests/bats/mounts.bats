@@ -9,18 +9,7 @@ load helpers
 # add_mount TARGET TYPE SOURCE OPTION...
 add_mount() {
 	config --args '.mounts += [{destination: $ARGS.positional[0], type: $ARGS.positional[1], source: $ARGS.positional[2],
-		options: $ARGS.positional[3:]}]' "$@"
-}
-# jq wants its arguments after the file; config() puts the file last, so this one is written out.
-config() {
-	if [ "$1" = --args ]; then
-		local program=$2
-		shift 2
-		jq "$program" "$BUNDLE/config.json" --args "$@" >"$BUNDLE/config.json.new"
-	else
-		jq "$@" "$BUNDLE/config.json" >"$BUNDLE/config.json.new"
-	fi
-	mv "$BUNDLE/config.json.new" "$BUNDLE/config.json"
+		options: $ARGS.positional[3:]}]' -- "$@"
 }
 
 # Prints "FLAGS|OPTIONAL FIELDS|SUPERBLOCK OPTIONS" of the mount at $2, from a mountinfo text $1.
@@ -521,6 +510,43 @@ tmpfs - - unbindable'
 	config '.mounts = .mounts[:-2] + [.mounts[-1], .mounts[-2]]'
 	run -0 nacre run "$ID"
 	equals "" "$output"
+}
+
+@test "tmpcopyup: a tmpfs begins with what it covers" {
+	local d=$BUNDLE/rootfs/opt
+	mkdir -p "$d/sub/empty"
+	echo text >"$d/sub/file"
+	head -c 3000000 /dev/urandom >"$d/data"
+	ln -s /etc/passwd "$d/link"
+	mkfifo "$d/fifo"
+	chown 1000:1001 "$d/sub/file" "$d"
+	chmod 4751 "$d/sub/file"
+	chmod 750 "$d/sub" "$d"
+	touch -d @1000000 "$d/sub/file" "$d/sub"
+	config '.mounts += [{destination: "/opt", type: "tmpfs", source: "tmpfs", options: ["rprivate", "nosuid", "tmpcopyup"]}]
+		| .root.readonly = false'
+	sh_args 'cd /opt; find . | sort; stat -c "%n %a %u:%g %Y" sub/file sub; stat -c "%a %u:%g" .; readlink link; [ -p fifo ] && sha256sum <data
+		cat sub/file; echo new >new; grep -c " /opt .*nosuid.* - tmpfs" /proc/self/mountinfo'
+	run -0 nacre run "$ID"
+	equals "$(printf '%s\n' . ./data ./fifo ./link ./sub ./sub/empty ./sub/file 'sub/file 4751 1000:1001 1000000' \
+		'sub 750 0:0 1000000' '750 1000:1001' /etc/passwd "$(sha256sum <"$d/data")" text 1)" "$output"
+	[ ! -e "$d/new" ]
+	# Read-only, and with a mode of its own.
+	config '.mounts[-1].options = ["ro", "tmpcopyup", "mode=700"]'
+	sh_args 'cat /opt/sub/file; stat -c %a /opt; echo x 2>/dev/null >/opt/x || echo refused'
+	run -0 nacre run "$ID"
+	equals $'text\n700\nrefused' "$output"
+	# More than it may hold.
+	config '.mounts[-1].options = ["tmpcopyup", "size=1m"]'
+	refuses 'tmpcopyup of the mount at "/opt"' data "No space left"
+	rm "$d/data"
+	(cd "$d" && for ((i = 0; i < 66; i++)); do mkdir d && cd d; done)
+	refuses 'tmpcopyup of the mount at "/opt"' "deeper than 64"
+}
+
+@test "tmpcopyup is for a new tmpfs" {
+	config '.mounts += [{destination: "/mnt", type: "mqueue", source: "mqueue", options: ["tmpcopyup"]}]'
+	refuses "tmpcopyup: is for a new tmpfs only"
 }
 
 @test "options of other runtimes are refused, not ignored" {

@@ -11,25 +11,36 @@ REACHED="killed because it was out of memory: the limit of 8 MiB (memory.max) wa
 
 cleanup() { rmdir "$(cgroup_mount)/$ID" 2>/dev/null || true; }
 
+# run_told: runs the container, which is killed. Under systemd, which takes the counts away with the last process, run may
+# be too late to say why; it says nothing else then. Once in five times it has to be quicker.
+run_told() {
+	local tries=1
+	[[ "${NACRE_OPTIONS-}" != *systemd* ]] || tries=5
+	while [ "$tries" -gt 0 ]; do
+		try nacre "$@" run "$ID"
+		[ "$status" -eq 137 ]
+		[ -z "$output" ]
+		[ -z "$(nacre list -q)" ]
+		[ -z "$stderr" ] || break
+		tries=$((tries - 1))
+	done
+}
+
 oom_killed() { nacre state "$ID" | jq -r .oomKilled; }
 
 @test "run: one sentence on stderr, status 137" {
 	requires root memory
 	memory_limit $((8 * MIB))
 	args hog 64
-	try nacre run "$ID"
-	[ "$status" -eq 137 ]
+	run_told
 	equals "nacre: container \"$ID\": $REACHED" "$stderr"
-	[ -z "$output" ]
-	[ -z "$(nacre list -q)" ]
 }
 
 @test "run: a child was killed, and the shell tells it by its own status" {
 	requires root memory
 	memory_limit $((8 * MIB))
 	sh_args 'hog 64; exit $?'
-	try nacre run "$ID"
-	[ "$status" -eq 137 ]
+	run_told
 	[[ "$stderr" == *"nacre: container \"$ID\": $REACHED" ]]
 }
 
@@ -38,8 +49,15 @@ oom_killed() { nacre state "$ID" | jq -r .oomKilled; }
 	memory_limit $((8 * MIB))
 	config '.linux.resources.unified = {"memory.oom.group": "1"}'
 	args hog 64 sleep 1000
-	try nacre run "$ID"
-	[ "$status" -eq 137 ]
+	run_told
+	equals "nacre: container \"$ID\": $REACHED" "$stderr"
+}
+
+@test "run: the limit by its file's name" {
+	requires root memory
+	config --arg n $((8 * MIB)) '.linux.resources.unified = {"memory.max": $n, "memory.swap.max": "0"}'
+	args hog 64
+	run_told
 	equals "nacre: container \"$ID\": $REACHED" "$stderr"
 }
 
@@ -82,8 +100,7 @@ oom_killed() { nacre state "$ID" | jq -r .oomKilled; }
 	requires root memory
 	memory_limit $((8 * MIB))
 	args hog 64
-	try nacre --log "$T/log" --log-format json run "$ID"
-	[ "$status" -eq 137 ]
+	run_told --log "$T/log" --log-format json
 	equals "container \"$ID\": $REACHED" "$(jq -r .msg "$T/log")"
 }
 
@@ -134,6 +151,18 @@ oom_killed() { nacre state "$ID" | jq -r .oomKilled; }
 	requires root memory
 	memory_limit 65536
 	refused 1 "killed because it was out of memory: the limit of 64 KiB (memory.max) was reached" run "$ID"
+}
+
+# systemd removes a scope, and the counts with it, soon after its last process has ended.
+@test "create and run: killed during the hooks, told a good while later" {
+	local command
+	requires root memory
+	memory_limit $((64 * MIB))
+	config --arg s "echo 4096 >'$(cgroup_dir)/memory.max'; sleep 2" '.hooks.createRuntime = [{path: "/bin/sh", args: ["sh", "-c", $s]}]'
+	for command in create run; do
+		refused 1 "ended during the hooks: killed because it was out of memory: the limit of 4 KiB (memory.max) was reached" "$command" "$ID"
+		[ -z "$(nacre list -q)" ]
+	done
 }
 
 @test "exec: killed before it could execute anything" {

@@ -41,6 +41,14 @@ scg() { cat "/sys/fs/cgroup/system.slice/$(unit)/$1"; }
 	equals "$(pid_of "$ID")" "$(scg cgroup.procs)"
 }
 
+@test "a container that waits for start, or starts, is alone in its scope" {
+	sh_args 'wc -l </sys/fs/cgroup/cgroup.procs'
+	equals 1 "$(snacre run "$ID" </dev/null)"
+	args sleep 1000
+	snacre create "$ID" </dev/null
+	equals "$(pid_of "$ID")" "$(scg cgroup.procs)"
+}
+
 @test "cgroupsPath: slice, prefix and name" {
 	config --arg p "machine.slice:nt-$ID:part" '.linux.cgroupsPath = $p'
 	sleeping

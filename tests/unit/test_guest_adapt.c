@@ -55,7 +55,8 @@ TEST(all_of_it)
 	CHECK(s->mounts[1].options.n == 2 && s->mounts[3].source == NULL && s->n_mounts == 5);
 	CHECK_STR(s->mounts[4].type, "sysfs");
 	CHECK(s->linux_.namespaces[0].path == NULL && s->linux_.namespaces[2].path == NULL);
-	CHECK_STR(s->linux_.namespaces[1].path, "/proc/1/ns/net");
+	CHECK_STR(s->linux_.namespaces[1].path, "/proc/self/ns/net");
+	CHECK(s->linux_.network_is_machine);
 	CHECK(s->linux_.cgroups_path == NULL && !s->vm.present);
 	CHECK(s->hooks.start_container.n == 1 && s->hooks.prestart.n == 0 && s->hooks.create_runtime.n == 0);
 	CHECK(s->hooks.create_container.n == 0 && s->hooks.poststart.n == 0 && s->hooks.poststop.n == 0);
@@ -81,7 +82,7 @@ TEST(sysfs_of_a_user_namespace)
 	CHECK_INT(s->mounts[0].options.n, 3);
 	CHECK_STR(s->mounts[0].options.v[2], "rbind");
 	CHECK(s->mounts[0].options.v[3] == NULL);
-	CHECK_STR(s->linux_.namespaces[1].path, "/proc/1/ns/net");
+	CHECK_STR(s->linux_.namespaces[1].path, "/proc/self/ns/net");
 }
 
 TEST(refused)
@@ -130,6 +131,29 @@ TEST(description)
 	CHECK(d.network != NULL && d.network->n_interfaces == 0);
 }
 
+#define ON_DISK(image) \
+	"{\"id\":\"box\",\"hostname\":\"h\",\"time\":" NOW ",\"entropy\":\"\",\"share\":\"nacre\",\"mounts\":[],\"image\":" image "}"
+
+TEST(image)
+{
+	static const char text[] = ON_DISK("{\"device\":\"/dev/vda\",\"type\":\"ext4\",\"readOnly\":true}");
+	_cleanup_arena_ struct arena *a = arena_new(0);
+	_cleanup_spec_ struct spec *s = NULL;
+	struct guest_description d;
+	static const char config[] = "{\"ociVersion\":\"1.2.0\",\"root\":{\"readonly\":true},"
+				     "\"vm\":{\"kernel\":{\"path\":\"/k\"},\"image\":{\"path\":\"/i\"}}}";
+
+	if (!CHECK_INT(guest_description_read(a, text, strlen(text), &d), 0))
+		return;
+	CHECK_STR(d.image.device, "/dev/vda");
+	CHECK_STR(d.image.type, "ext4");
+	CHECK(d.image.read_only && d.rootfs == NULL);
+	if (!CHECK_INT(spec_parse("config.json", config, strlen(config), &s), 0) || !CHECK_INT(guest_adapt(s, &d), 0))
+		return;
+	CHECK_STR(s->root.path, "/image");
+	CHECK(s->has_root && s->root.readonly && !s->vm.present);
+}
+
 TEST(bad_descriptions)
 {
 	static const struct {
@@ -143,6 +167,13 @@ TEST(bad_descriptions)
 		{ DESCRIPTION(NOW, "\"\"", "[1,1]", ""), "mounts[1]" }, { DESCRIPTION(NOW, "\"\"", "[-1]", ""), "mounts[0]" },
 		{ DESCRIPTION(NOW, "\"\"", "[\"1\"]", ""), "mounts[0]" }, { DESCRIPTION(NOW, "\"\"", "[]", ",\"more\":1"), "more: is not known" },
 		{ DESCRIPTION(NOW, "\"\"", "[]", ",\"network\":{}"), "network" },
+		{ DESCRIPTION(NOW, "\"\"", "[]", ",\"image\":{}"), "image: is there beside rootfs" },
+		{ ON_DISK("1"), "image: must be an object" }, { ON_DISK("{}"), "device: is missing" },
+		{ ON_DISK("{\"device\":\"vda\",\"type\":\"ext4\",\"readOnly\":true}"), "image.device: is not an absolute path" },
+		{ ON_DISK("{\"device\":\"/dev/vda\",\"type\":\"ext4\"}"), "readOnly: is missing" },
+		{ ON_DISK("{\"device\":\"/dev/vda\",\"type\":\"ext4\",\"readOnly\":1}"), "readOnly: must be" },
+		{ ON_DISK("{\"device\":\"/dev/vda\",\"type\":\"ext4\",\"readOnly\":true,\"x\":1}"), "image.x: is not known" },
+		{ "{\"id\":\"b\",\"hostname\":\"h\",\"share\":\"nacre\"}", "rootfs: is missing" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -155,4 +186,4 @@ TEST(bad_descriptions)
 	}
 }
 
-TEST_MAIN(CASE(all_of_it), CASE(sysfs_of_a_user_namespace), CASE(refused), CASE(description), CASE(bad_descriptions))
+TEST_MAIN(CASE(all_of_it), CASE(sysfs_of_a_user_namespace), CASE(refused), CASE(description), CASE(image), CASE(bad_descriptions))

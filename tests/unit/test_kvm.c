@@ -109,6 +109,7 @@ static struct cpuid *host_cpuid(const char vendor[12], uint32_t leaves)
 		{ .function = 0xb, .index = 0, .flags = SUB, .eax = 9, .ebx = 9, .ecx = 9, .edx = 9 },
 		{ .function = 0x1f, .index = 0, .flags = SUB, .eax = 9 },
 		{ .function = 0x40000000, .eax = 0x40000001, .ebx = 0x4b4d564b },
+		{ .function = 0x40000001, .eax = 0xffff },
 		{ .function = 0x80000001, .ecx = 2 },
 		{ .function = 0x80000008, .ecx = 0x70ff },
 		{ .function = 0x8000001e, .eax = 99, .ebx = 0x1ff, .ecx = 0x701 },
@@ -160,6 +161,7 @@ TEST(cpuid_of_a_core)
 	CHECK_INT(leaf(c, 0xb, 2)->edx, 2);
 	CHECK(cpuid_find(c, 0x1f, 0) == NULL);
 	CHECK_INT(leaf(c, 0x40000000, 0)->ebx, 0x4b4d564b);
+	CHECK_INT(leaf(c, 0x40000001, 0)->eax, 0xffff & ~(1U << 4 | 1U << 10 | 1U << 14));
 	free(c);
 }
 

@@ -108,7 +108,7 @@ static bool run(struct test *t, struct machine_config *c, const uint8_t *code, s
 }
 
 #define CONFIG(...) \
-	{ .initrd = FD_NONE, .command_line = "", .ram_size = RAM, .vcpus = 1, .channel = FD_NONE, .fs = FD_NONE, .stop = FD_NONE, \
+	{ .initrd = FD_NONE, .command_line = "", .ram_size = RAM, .vcpus = 1, .channel = FD_NONE, .fs = FD_NONE, .control = FD_NONE, .stop = FD_NONE, \
 	  __VA_ARGS__ }
 
 #define PUT(c) 0xb0, (c), 0xee				/* mov al, c; out dx, al */

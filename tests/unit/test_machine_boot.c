@@ -362,7 +362,7 @@ static void finish(struct test *t, struct boot *b)
 	buf_deinit(&b->console);
 }
 
-#define BOOT(what_, ...) { .what = (what_), .config = { .channel = FD_NONE, .fs = FD_NONE, .stop = FD_NONE, __VA_ARGS__ } }
+#define BOOT(what_, ...) { .what = (what_), .config = { .channel = FD_NONE, .fs = FD_NONE, .control = FD_NONE, .stop = FD_NONE, __VA_ARGS__ } }
 
 /* ---- ends ---- */
 

@@ -13,6 +13,7 @@
 #include "runtime/vm_size.h"
 #include "tests/unit/test.h"
 
+#define IMAGE_HEAD "{\"ociVersion\":\"1.3.0\",\"root\":{\"readonly\":true},\"process\":{\"cwd\":\"/\",\"args\":[\"sh\"]}"
 #define HEAD "{\"ociVersion\":\"1.3.0\",\"root\":{\"path\":\"rootfs\"},\"process\":{\"cwd\":\"/\",\"args\":[\"sh\"]}"
 #define NS "\"linux\":{\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"uts\"},{\"type\":\"pid\"}]"
 #define ANNOTATION(key, value) ",\"annotations\":{\"run.nacre.vm." key "\":\"" value "\"}"
@@ -55,7 +56,7 @@ TEST(defaults)
 
 TEST(from_config_json)
 {
-	static const char text[] = HEAD ",\"vm\":{\"kernel\":{\"path\":\"/k\",\"parameters\":[\"foo=bar\",\"hello world\",\"a=\\\"b c\\\"\",\"\"],"
+	static const char text[] = IMAGE_HEAD ",\"vm\":{\"kernel\":{\"path\":\"/k\",\"parameters\":[\"foo=bar\",\"hello world\",\"a=\\\"b c\\\"\",\"\"],"
 					"\"initrd\":\"/i\"},\"hypervisor\":{\"path\":\"/q\",\"parameters\":[\"-v\"]},"
 					"\"image\":{\"path\":\"/img\"},\"hwConfig\":{\"vcpus\":3,\"memory\":268435456}}," NS "}}";
 	static const char file[] = "{\"vm\":{\"kernel\":{\"path\":\"/other\",\"parameters\":[\"other\"],\"initrd\":\"/other\"},"
@@ -71,6 +72,8 @@ TEST(from_config_json)
 	CHECK_STR(p->vm.hypervisor_parameters[0], "-v");
 	CHECK_STR(p->vm.virtiofsd, "/v");
 	CHECK_STR(p->vm.image, "/img");
+	CHECK_STR(p->rootfs, "/img");
+	CHECK(p->rootfs_readonly);
 	CHECK_INT(p->vm.vcpus, 3);
 	CHECK_INT((int64_t)p->vm.memory, 256 * (int64_t)VM_MIB);
 	CHECK(str_ends(p->vm.command_line, " quiet foo=bar \"hello world\" a=\"b c\""));
@@ -174,6 +177,8 @@ TEST(refusals)
 		  "config.json: annotations[\"run.nacre.vm.console\"]: must be an absolute path or stderr, not \"console.log\"" },
 		{ HEAD ",\"vm\":{\"kernel\":{\"path\":\"/k\"},\"image\":{\"path\":\"/i\",\"format\":\"qcow2\"}}," NS "}}", -ENOTSUP,
 		  "config.json: vm.image.format: nacre takes raw images, not qcow2" },
+		{ HEAD ",\"vm\":{\"kernel\":{\"path\":\"/k\"},\"image\":{\"path\":\"/i\"}}," NS "}}", -ENOTSUP,
+		  "config.json: root.path: with vm.image, the image is the container's root file system" },
 		{ HEAD "," NS ",\"resources\":{\"memory\":{\"limit\":104857600}}}}", -ENOSPC,
 		  "config.json: linux.resources.memory.limit: 100 MiB is too small for a microVM, which takes 296 MiB: 96 MiB for the guest and "
 		  "200 MiB for QEMU and its helpers" },

@@ -57,7 +57,8 @@ static const struct error_case document_cases[] = {
 	{ "{\"ociVersion\":\"a\\nb\"}", "ociVersion: \"a\\x0ab\" is not a version such as \"1.3.0\"" },
 	/* root */
 	{ DOC("\"root\":{}"), "root.path: is missing" },
-	{ DOC("\"root\":{\"path\":\"\"}"), "root.path: must not be empty" },
+	{ DOC("\"root\":{\"path\":\"\"}"), "root.path: is missing" },
+	{ DOC("\"root\":{\"readonly\":true},\"vm\":{\"kernel\":{\"path\":\"/k\"},\"image\":{\"path\":\"/i\"}}"), NULL },
 	{ DOC("\"root\":[]"), "root: must be an object, not an array" },
 	{ DOC("\"root\":{\"path\":\"r\",\"readonly\":\"yes\"}"), "root.readonly: must be a boolean, not a string" },
 	/* hostname, domainname */
@@ -271,8 +272,8 @@ static const struct error_case linux_cases[] = {
 	{ DEVICE("\"path\":\"/x\",\"type\":\"u\",\"major\":1,\"minor\":null"), "linux.devices[0].minor: is missing" },
 	{ DEVICE("\"path\":\"/x\",\"type\":\"b\",\"major\":-1,\"minor\":1"),
 	  "linux.devices[0].major: -1 is not in the range 0 to 4294967295" },
-	{ DEVICE("\"path\":\"/x\",\"type\":\"p\",\"fileMode\":4096"),
-	  "linux.devices[0].fileMode: 4096 is not in the range 0 to 4095" },
+	{ DEVICE("\"path\":\"/x\",\"type\":\"p\",\"fileMode\":65536"),
+	  "linux.devices[0].fileMode: 65536 is not in the range 0 to 65535" },
 	{ DEVICE("\"path\":\"/x\",\"type\":\"p\",\"uid\":4294967295"),
 	  "linux.devices[0].uid: 4294967295 is not in the range 0 to 4294967294" },
 	{ DEVICE("\"path\":\"/x\",\"type\":\"p\"},{\"path\":\"/y\",\"type\":\"p\"},{\"path\":\"/x\",\"type\":\"p\""),

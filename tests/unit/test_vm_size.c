@@ -18,29 +18,26 @@ TEST(vcpus)
 		uint64_t period;
 		const char *cpus;
 		unsigned int host, want;
-		bool emulated;
 	} cases[] = {
-		{ .host = 8, .want = 2 },
+		{ .host = 8, .want = 1 },
 		{ .host = 1, .want = 1 },
-		{ .host = 8, .want = 1, .emulated = true },
 		{ .hw = 3, .host = 8, .want = 3 },
-		{ .hw = 3, .host = 2, .want = 3, .emulated = true },	/* as it is: slower than asked for, but as many */
+		{ .hw = 3, .host = 2, .want = 3 },			/* as it is: slower than asked for, but as many */
 		{ .hw = 64, .host = 2, .want = 64 },
 		{ .hw = 1, .quota = 400000, .period = 100000, .host = 8, .want = 1 },
 		{ .quota = 100000, .period = 100000, .host = 8, .want = 1 },
 		{ .quota = 100001, .period = 100000, .host = 8, .want = 2 },
 		{ .quota = 1000, .period = 100000, .host = 8, .want = 1 },
 		{ .quota = 350000, .host = 8, .want = 4 },		/* the kernel's period */
-		{ .quota = 350000, .host = 8, .want = 4, .emulated = true },
 		{ .quota = 1600000, .period = 100000, .host = 8, .want = 8 },
 		{ .quota = INT64_MAX, .period = 1, .host = 100, .want = 64 },
 		{ .quota = INT64_MAX, .period = UINT64_MAX, .host = 8, .want = 1 },
-		{ .quota = -1, .period = 100000, .host = 8, .want = 2 },
+		{ .quota = -1, .period = 100000, .host = 8, .want = 1 },
 		{ .cpus = "0-3,7", .host = 8, .want = 5 },
 		{ .cpus = "0-3,2,3", .host = 8, .want = 4 },
 		{ .cpus = "0", .host = 8, .want = 1 },
 		{ .cpus = "0-8191", .host = 8, .want = 8 },
-		{ .cpus = "", .host = 8, .want = 2 },
+		{ .cpus = "", .host = 8, .want = 1 },
 		{ .cpus = "0-3", .quota = 150000, .period = 100000, .host = 8, .want = 2 },
 		{ .cpus = "1", .quota = 800000, .period = 100000, .host = 8, .want = 1 },
 		{ .cpus = "0-127", .host = 256, .want = 64 },
@@ -48,7 +45,7 @@ TEST(vcpus)
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct vm_size_request q = { .hw_vcpus = cases[i].hw, .cpu_quota = cases[i].quota, .cpu_period = cases[i].period,
-					     .cpus = cases[i].cpus, .host_cpus = cases[i].host, .emulated = cases[i].emulated };
+					     .cpus = cases[i].cpus, .host_cpus = cases[i].host };
 		struct vm_size s = { 0 };
 
 		if (!CHECK_INT(vm_size(&q, &s), 0) || !CHECK_INT(s.vcpus, cases[i].want))
@@ -125,4 +122,32 @@ TEST(refusals)
 	}
 }
 
-TEST_MAIN(CASE(vcpus), CASE(memory), CASE(refusals))
+TEST(update)
+{
+	static const uint64_t own = VM_OVERHEAD_KVM;
+	static const struct {
+		uint64_t booted, limit;
+		int want;
+		uint64_t less;
+	} cases[] = {
+		{ 512 * VM_MIB, 0, 0, 0 },
+		{ 512 * VM_MIB, 512 * VM_MIB + own, 0, 0 },
+		{ 512 * VM_MIB, 512 * VM_MIB + own + 1000, 0, 0 },
+		{ 512 * VM_MIB, 300 * VM_MIB + own, 0, 212 * VM_MIB },
+		{ 512 * VM_MIB, 300 * VM_MIB + own + 1, 0, 212 * VM_MIB },
+		{ 512 * VM_MIB, VM_MEMORY_MIN + own, 0, 512 * VM_MIB - VM_MEMORY_MIN },
+		{ 512 * VM_MIB, VM_MEMORY_MIN + own - 1, -ENOSPC, 0 },
+		{ 512 * VM_MIB, 1, -ENOSPC, 0 },
+		{ 512 * VM_MIB, 514 * VM_MIB + own, -ERANGE, 0 },
+		{ 512 * VM_MIB, UINT64_MAX, -ERANGE, 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint64_t less = 1;
+
+		CHECK_INT(vm_size_update(cases[i].booted, cases[i].limit, &less), cases[i].want);
+		CHECK_INT((int64_t)less, (int64_t)cases[i].less);
+	}
+}
+
+TEST_MAIN(CASE(vcpus), CASE(memory), CASE(refusals), CASE(update))

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+# A microVM by our own monitor on /dev/kvm, with the distribution's kernel as it is: where KVM runs such, which on a
+# machine for tests is the test host. What a microVM does is in the other microvm files, which emulation runs, too.
+
+load helpers
+
+kvm_works() { "$NACRE_BIN" doctor 2>/dev/null | grep -qE 'ok +kvm '; }
+
+setup() {
+	requires root
+	[ -x "$NACRE_BUILD/nacre-guest" ] || skip "nacre-guest is not built"
+	compgen -G '/usr/lib*/qemu/virtiofsd' >/dev/null || compgen -G '/usr/libexec/virtiofsd' >/dev/null || skip "virtiofsd is not installed"
+	kvm_works || skip "KVM runs no unmodified kernel here (the test host's does)"
+	[ -n "$(vm_kernel)" ] || skip "no guest kernel"
+	common_setup
+	use_microvm
+	NACRE_TIMEOUT=100
+	config '.root.readonly = false | .annotations["run.nacre.vm.accel"] = "kvm"'
+}
+
+@test "a container's life in a microVM of our own monitor, in its jail" {
+	sh_args 'echo "out of $(uname -s)"; echo err >&2; echo a >/new; trap "exit 7" TERM; while :; do sleep 0.1; done'
+	nacre run -d "$ID" </dev/null >"$T/out" 2>"$T/err"
+	equals running "$(status_of "$ID")"
+	equals "x 5" "$(nacre exec --env A=5 "$ID" sh -c 'echo "x $A"')"
+	# Monitor and supervisor: no capabilities, a filter, an empty root.
+	for pid in $(pid_of "$ID") $(pgrep -P "$(pid_of "$ID")" -x nacre); do
+		grep -qE '^CapEff:\s0000000000000000$' "/proc/$pid/status"
+		grep -qE '^Seccomp:\s2$' "/proc/$pid/status"
+		equals "" "$(ls -A "/proc/$pid/root/")"
+	done
+	head -c 100000 /dev/urandom >"$T/data"
+	nacre exec "$ID" cat <"$T/data" >"$T/copy"
+	cmp "$T/data" "$T/copy"
+	nacre kill "$ID" TERM
+	wait_for 30 has_status "$ID" stopped
+	equals "out of Linux" "$(cat "$T/out")"
+	equals err "$(cat "$T/err")"
+	equals a "$(cat "$BUNDLE/rootfs/new")"
+	nacre delete "$ID"
+}

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+# A microVM's network: what its namespace on the host has is what the guest has. Every namespace here is the test's
+# own; a bridge in one of them, with an address, and a cable to each of the others.
+
+load helpers
+
+setup() {
+	common_setup
+	use_microvm
+	config '.root.readonly = false | .process.user = {uid: 0, gid: 0}'
+	NET=$T/net
+	mkdir "$NET"
+}
+
+# What net_ns has made goes, also after a failure.
+cleanup() {
+	local n
+	kill "${SERVER:-}" 2>/dev/null || true
+	for n in "$NET"/*; do
+		[ ! -e "$n" ] || umount "$n" || true
+	done
+}
+
+# net_ns NAME: a namespace, held by the file $NET/NAME.
+net_ns() {
+	touch "$NET/$1"
+	unshare --net="$NET/$1" ip link set lo up
+}
+
+in_ns() { nsenter --net="$NET/$1" "${@:2}"; }
+
+# bridge: the namespace "br" with a bridge, 10.55.0.1 and fd55::1.
+bridge() {
+	net_ns br
+	in_ns br ip link add br0 type bridge
+	in_ns br ip link set br0 up
+	in_ns br ip address add 10.55.0.1/24 dev br0
+	in_ns br ip address add fd55::1/64 dev br0 nodad
+}
+
+# cable NAME INTERFACE N MTU: from the bridge to the namespace NAME, there called INTERFACE, with 10.55.0.N and fd55::N.
+cable() {
+	in_ns br ip link add "to-$1-$2" type veth peer name "$2" netns "$NET/$1"
+	in_ns br ip link set "to-$1-$2" mtu "$4" master br0 up
+	in_ns "$1" ip link set "$2" mtu "$4" up
+	in_ns "$1" ip address add "10.55.0.$3/24" dev "$2"
+	in_ns "$1" ip address add "fd55::$3/64" dev "$2" nodad
+}
+
+# host NAME N MTU: a namespace with a cable to the bridge, which is its default route.
+host() {
+	net_ns "$1"
+	cable "$1" eth0 "$2" "$3"
+	in_ns "$1" ip route add default via 10.55.0.1
+	in_ns "$1" ip route add default via fd55::1
+}
+
+# use_ns NAME: as the bundle's network namespace.
+use_ns() { config --arg p "$NET/$1" '(.linux.namespaces[] | select(.type == "network")).path = $p'; }
+
+@test "network: addresses, MTU, routes are the namespace's; the other end answers over IPv4 and IPv6" {
+	requires root microvm ip
+	bridge
+	host a 2 1400
+	use_ns a
+	sh_args 'ping -6 -c 1 -W 5 fd55::1 >/dev/null && echo six; ping -c 1 -W 5 10.55.0.1 >/dev/null && echo four
+		ip address show dev eth0; ip route; ip -6 route'
+	try nacre run "$ID"
+	equals "" "$stderr"
+	equals $'six\nfour' "$(head -n 2 <<<"$output")"
+	[[ "$output" == *" mtu 1400 "*"$(in_ns a ip -j link show eth0 | jq -r '.[0].address')"* ]]
+	[[ "$output" == *"inet 10.55.0.2/24 "*"inet6 fd55::2/64 "* ]]
+	[[ "$output" == *"default via 10.55.0.1 dev eth0"*"default via fd55::1 dev eth0"* ]]
+}
+
+@test "network: two interfaces, by the names that they have outside" {
+	requires root microvm ip
+	bridge
+	net_ns a
+	cable a second 2 1500
+	cable a eth0 3 1280
+	use_ns a
+	sh_args 'cat /sys/class/net/second/mtu /sys/class/net/eth0/mtu; ls /sys/class/net
+		ping -c 1 -W 5 -I second 10.55.0.1 >/dev/null && ping -c 1 -W 5 -I eth0 10.55.0.1 >/dev/null && echo both'
+	try nacre run "$ID"
+	equals $'1500\n1280\neth0\nlo\nsecond\nboth' "$output"
+}
+
+@test "network: a new namespace has lo, which works, and nothing else; its sysctls are the container's" {
+	requires root microvm
+	config '.linux.sysctl = {"net.ipv4.ip_forward": "1", "net.ipv4.ping_group_range": "0 7"}'
+	sh_args 'ls /sys/class/net; ping -c 1 -W 5 127.0.0.1 >/dev/null && echo lo answers
+		cat /proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv4/ping_group_range'
+	try nacre run "$ID"
+	equals $'lo\nlo answers\n1\n0\t7' "$output"
+}
+
+@test "network: two microVMs on one bridge reach each other, and 16 MiB arrive both ways" {
+	requires root microvm ip
+	local want
+	bridge
+	host a 2 1500
+	host b 3 1500
+	head -c 16777216 /dev/urandom >"$BUNDLE/rootfs/data"
+	want=$(sha256sum <"$BUNDLE/rootfs/data")
+	use_ns a
+	sh_args 'nc -l -p 1 -e cat /data & nc -l -p 2 -e sha256sum & echo ready; wait'
+	detached nacre run "$ID" </dev/null >"$T/a.out" 2>&1
+	SERVER=$!
+	wait_for "$NACRE_TIMEOUT" grep -q ready "$T/a.out"
+	use_ns b
+	sh_args 'ping -c 1 -W 5 10.55.0.2 >/dev/null && ping -6 -c 1 -W 5 fd55::2 >/dev/null && echo reached
+		nc 10.55.0.2 1 </dev/null | sha256sum; nc fd55::2 2 </data'
+	try nacre run "$ID-b"
+	equals $'reached\n'"$want"$'\n'"$want" "$output"
+	wait "$SERVER"
+	equals ready "$(cat "$T/a.out")"
+}
+
+@test "network: the same namespace again, after its microVM was killed" {
+	requires root microvm ip
+	bridge
+	host a 2 1500
+	use_ns a
+	run_sleeping
+	refused 1 "serves another microVM" run "$ID-b"
+	kill -KILL "$(pid_of "$ID")"
+	wait_for 20 has_status "$ID" stopped
+	nacre delete "$ID"
+	args ping -c 1 -W 5 10.55.0.1
+	nacre run "$ID"
+}
