@@ -78,6 +78,8 @@ static int guest_created(struct vm_supervisor *vm)
 	if (vm->stage != VM_STAGE_CREATE)
 		return unexpected();
 	vm_stage(vm, VM_STAGE_CREATED);
+	/* Until now the guest had no terminal that could have taken it. */
+	vm_forward_size(vm);
 	/* Who may enter the file server's mount namespace is the runtime, not we any more. */
 	if (sync_send(vm->sync, SYNC_READY) < 0 ||
 	    (vm->start->seal_rootfs && fd_send(vm->sync, vm->file_server.pidfd, "files") < 0))

@@ -113,5 +113,7 @@ struct vm_session *vm_server_session(struct vm_supervisor *vm, uint32_t id);
 /* It cannot go on: code is -errno, the text is recorded. */
 void vm_fail(struct vm_supervisor *vm, int code);
 void vm_stage(struct vm_supervisor *vm, enum vm_stage stage);
+/* The terminal's size, if it has one and it was ever set. */
+void vm_forward_size(struct vm_supervisor *vm);
 /* START was answered. */
 void vm_started(struct vm_supervisor *vm);

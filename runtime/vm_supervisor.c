@@ -183,12 +183,12 @@ static void file_server_ready(void *data, uint32_t events)
 	child_ended(vm, &vm->file_server, &vm->file_server_source);
 }
 
-static void forward_size(struct vm_supervisor *vm)
+void vm_forward_size(struct vm_supervisor *vm)
 {
 	unsigned char payload[CHANNEL_RESIZE_SIZE];
 	struct winsize ws;
 
-	if (vm->pts < 0 || ioctl(vm->pts, TIOCGWINSZ, &ws) < 0)
+	if (vm->pts < 0 || ioctl(vm->pts, TIOCGWINSZ, &ws) < 0 || (ws.ws_row == 0 && ws.ws_col == 0))
 		return;
 	channel_put_resize(payload, &(struct channel_resize){ ws.ws_row, ws.ws_col });
 	(void)vm_guest_send(vm, CHANNEL_RESIZE, VM_SESSION_INIT, 0, payload, sizeof(payload));
@@ -215,7 +215,7 @@ static void signals_ready(void *data, uint32_t events)
 	(void)events;
 	while (read(vm->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		if (info.ssi_signo == SIGWINCH && vm->pts >= 0)
-			forward_size(vm);
+			vm_forward_size(vm);
 		else if (info.ssi_signo != SIGCHLD && info.ssi_signo != SIGPIPE)
 			forward_signal(vm, info.ssi_signo);
 	}

@@ -78,7 +78,7 @@ RLIMIT_STACK 1048576 1048577 stack size'
 }
 
 @test "a hard limit above the caller's, without the right: an error with its name" {
-	requires setpriv
+	requires container setpriv
 	config '.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 2000, hard: 4000}]'
 	run setpriv --bounding-set=-sys_resource bash -c 'ulimit -n 1000; "$@"' - "$NACRE_BIN" --root "$ROOT" run "$ID"
 	[ "$status" -ne 0 ]

@@ -268,7 +268,7 @@ loaded_flags() {
 
 # As runc: who writes an empty list wants no flag, not even the one that other runtimes load by default.
 @test "no list of flags: SPEC_ALLOW; an empty one: none" {
-	requires strace
+	requires container strace
 	rule SCMP_ACT_ERRNO
 	equals SECCOMP_FILTER_FLAG_SPEC_ALLOW "$(loaded_flags 'del(.linux.seccomp.flags)')"
 	equals 0 "$(loaded_flags '.linux.seccomp.flags = []')"

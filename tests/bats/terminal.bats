@@ -163,6 +163,7 @@ cleanup() {
 }
 
 @test "run: the caller's settings are restored when the process is killed" {
+	requires container
 	terminal
 	config '.linux.namespaces |= map(select(.type != "pid"))'
 	sh_args 'stty raw; kill -KILL $$'
@@ -174,7 +175,7 @@ cleanup() {
 @test "run: the caller's terminal is closed: the container's hangs up, run ends" {
 	terminal
 	sh_args 'echo ready; cat >/dev/null; exit 3'
-	on_terminal limit=15 drop=ready -- run "$ID"
+	on_terminal limit=$((15 * ${PATIENCE:-1})) drop=ready -- run "$ID"
 	[ "$status" -ne 124 ]
 	refused 1 "does not exist" state "$ID"
 }
@@ -205,7 +206,7 @@ cleanup() {
 @test "run: background processes that keep the terminal do not keep run" {
 	terminal
 	sh_args 'sleep 1000 & exit 4'
-	on_terminal limit=20 -- run "$ID"
+	on_terminal limit=$((20 * ${PATIENCE:-1})) -- run "$ID"
 	[ "$status" -eq 4 ]
 }
 
