@@ -14,7 +14,7 @@ setup() {
 	[ -n "$(vm_kernel)" ] || skip "no guest kernel"
 	common_setup
 	use_microvm
-	NACRE_TIMEOUT=100
+	export NACRE_TIMEOUT=100
 	config '.root.readonly = false | .annotations["run.nacre.vm.accel"] = "kvm"'
 }
 

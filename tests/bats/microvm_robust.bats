@@ -56,7 +56,7 @@ privileged() { config '.linux.readonlyPaths = [] | .linux.maskedPaths = [] | .pr
 @test "a guest that hangs: state, list, kill KILL and delete work at once" {
 	run_sleeping
 	kill -STOP "$(monitor_of "$ID")"
-	NACRE_TIMEOUT=5
+	export NACRE_TIMEOUT=5
 	equals running "$(status_of "$ID")"
 	equals "$ID" "$(nacre list -q)"
 	nacre kill "$ID" KILL
@@ -175,7 +175,7 @@ has_vm_programs() { [ -n "$(vm_programs)" ]; }
 	sh_args 'sleep 1000 & echo done; exit 6'
 	NACRE_TIMEOUT=60 try nacre run "$ID"
 	equals 6 "$status"
-	equals done "$output"
+	equals "done" "$output"
 }
 
 @test "standard input that nobody reads to its end does not keep run" {
