@@ -205,7 +205,7 @@ int lifecycle_update(const char *root, const char *id, const struct spec_resourc
  */
 static int break_lock(struct container *c, struct instance *i)
 {
-	if (c->has_state && c->state.pid > 0)
+	if (i->ops != NULL && c->has_state && c->state.pid > 0)
 		(void)i->ops->signal(i, SIGKILL, true);
 	err_clear();
 	return container_lock(c, true);
