@@ -36,6 +36,7 @@
 #include "runtime/hooks.h"
 #include "runtime/microvm_parts.h"
 #include "runtime/vm_control.h"
+#include "runtime/vm_session.h"
 #include "runtime/vm_supervisor.h"
 
 #define CONFIG_MAX SPEC_MAX_BYTES
@@ -314,7 +315,11 @@ static int open_console(struct build *b)
 		b->start.console_copy = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
 	else
 		b->start.console_copy = open(vm->console, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
-	return b->start.console_copy < 0 ? ERR(-errno, "cannot open \"%s\" for the guest's console", vm->console) : 0;
+	if (b->start.console_copy < 0)
+		return ERR(-errno, "cannot open \"%s\" for the guest's console", vm->console);
+	/* A reader that stands still costs lines of the console, not the supervisor's time. */
+	vm_session_reopen(&b->start.console_copy, O_WRONLY);
+	return 0;
 }
 
 static int open_state_files(struct build *b)

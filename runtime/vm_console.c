@@ -10,9 +10,24 @@
 
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/log.h"
+
+/* Whole lines, or pieces of a long one. What is not printable the log makes so. */
+static void add_to_log(struct vm_console *c, char ch)
+{
+	if (ch != '\n' && ch != '\r' && ch != '\0')
+		c->line[c->line_len++] = ch;
+	if (c->line_len > 0 && (ch == '\n' || c->line_len == sizeof(c->line) - 1)) {
+		c->line[c->line_len] = '\0';
+		log_debug("guest: %s", c->line);
+		c->line_len = 0;
+	}
+}
 
 void vm_console_add(struct vm_console *c, const char *text, size_t len)
 {
+	for (size_t i = 0; c->to_log && i < len; i++)
+		add_to_log(c, text[i]);
 	if (c->copy >= 0 && write(c->copy, text, len) < 0 && errno != EAGAIN && errno != EINTR)
 		fd_close(&c->copy);
 	for (size_t i = 0; i < len; i++) {

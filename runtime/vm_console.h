@@ -7,6 +7,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "microvm/event_loop.h"
@@ -18,6 +19,9 @@ struct vm_console {
 	int copy;		/* FD_NONE: none */
 	struct event_loop *loop;
 	struct event_source source;
+	bool to_log;		/* each line is a debug message, too (--debug) */
+	char line[256];
+	size_t line_len;
 	char kept[VM_CONSOLE_KEPT];	/* a ring */
 	size_t at, len;
 	bool panicked;		/* a kernel said that it gives up; or somebody in the guest who may write to its console */

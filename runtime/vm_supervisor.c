@@ -282,6 +282,7 @@ static int start_children(struct vm_supervisor *vm)
 	_cleanup_close_ int output = FD_NONE, channel = FD_NONE;
 	int r = vm_console_init(&vm->console, &vm->loop, vm->start->console_copy, &output);
 
+	vm->console.to_log = vm->start->plan->vm.console_to_log;
 	if (r == 0)
 		r = vm_monitor_start(vm->start, &vm->network, output, &m);
 	channel = m.channel;
@@ -324,7 +325,7 @@ static int enter_jail(const struct vm_start *s)
 static int close_runtimes_fds(const struct vm_start *s)
 {
 	const int own[] = { s->sync, s->console, s->console_copy, s->waiting, s->listen, s->socket_file, s->oom_file, s->failure_file,
-			    s->machine.kernel, s->machine.initrd, s->share.rootfs, s->ns->n_join > 0 ? s->ns->join[0].fd : FD_NONE };
+			    s->plan->vm.console_to_log ? log_keep() : FD_NONE, s->machine.kernel, s->machine.initrd, s->share.rootfs, s->ns->n_join > 0 ? s->ns->join[0].fd : FD_NONE };
 	size_t n = ARRAY_SIZE(own), n_all = n + s->share.n_entries + s->machine.n_disks;
 	int *keep = calloc(n_all, sizeof(*keep)), r;
 
@@ -335,7 +336,8 @@ static int close_runtimes_fds(const struct vm_start *s)
 		keep[n++] = s->share.entries[k].tree;
 	for (size_t k = 0; k < s->machine.n_disks; k++)
 		keep[n++] = s->machine.disks[k].image;
-	log_close();
+	if (!s->plan->vm.console_to_log)
+		log_close();
 	r = fd_close_except(keep, n_all);
 	free(keep);
 	return r < 0 ? ERR(r, "cannot close the runtime's file descriptors") : 0;

@@ -2,6 +2,7 @@
 /* See log.h. The destination is process wide by nature: the second of the two places with mutable state. */
 #include "runtime/base/log.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -86,6 +87,16 @@ void log_close(void)
 		fd_close(&dest.fd);
 	dest.fd = STDERR_FILENO;
 	dest.kind = LOG_TO_STDERR;
+}
+
+int log_keep(void)
+{
+	int fd = dest.kind == LOG_TO_STDERR ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3) : dest.fd;
+
+	if (fd < 0)
+		return FD_NONE;
+	dest.fd = fd;
+	return fd;
 }
 
 /*

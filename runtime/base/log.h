@@ -18,6 +18,12 @@ enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
 int log_open(const char *where, enum log_format format, enum log_level level);
 void log_close(void);
 
+/*
+ * For a process that is about to close descriptors and to give up its standard error, and wants to go on logging: the one
+ * descriptor that it has to keep; FD_NONE without text when there can be none.
+ */
+int log_keep(void);
+
 /* One line; newlines in it become spaces in the text form. */
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 #define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__)

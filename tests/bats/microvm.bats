@@ -218,3 +218,12 @@ guest_has_more_than() { [ "$(guest_memory)" -gt "$1" ]; }
 	refused 1 "is more than the 300 MiB of a microVM" update --memory 2g "$ID"
 	equals 314572800 "$(cg memory.max)"
 }
+
+@test "--debug: the guest's console is in the log, and not in the container's output" {
+	requires root microvm
+	sh_args 'echo out; echo err >&2'
+	try nacre --debug --log "$T/log" --log-format json run "$ID"
+	equals out "$output"
+	equals err "$stderr"
+	jq -e -s 'any(.msg | startswith("guest: [")) and all(has("time"))' "$T/log"
+}
