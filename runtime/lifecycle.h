@@ -21,6 +21,7 @@ struct create_options {
 	const char *root;		/* state directory */
 	const char *id;
 	const char *bundle;		/* NULL: the working directory */
+	const char *bundle_told;	/* in its place in the state; NULL: as it is */
 	const char *config;		/* NULL: config.json in the bundle */
 	const char *console_socket;	/* NULL: none */
 	const char *pid_file;		/* NULL: none */

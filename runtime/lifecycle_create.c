@@ -112,7 +112,7 @@ int lifecycle_plan(const struct create_options *o, struct plan **ret_plan, char 
 	r = load_spec(o, bundle, &spec, ret_text, ret_len);
 	if (r < 0)
 		return r;
-	options.bundle = arena_strdup(spec->arena, bundle);
+	options.bundle = arena_strdup(spec->arena, o->bundle_told != NULL ? o->bundle_told : bundle);
 	r = options.bundle == NULL ? ERR_NOMEM() : o->adapt != NULL ? o->adapt(spec, o->adapt_data) : 0;
 	if (r == 0)
 		r = plan_isolation(o, spec, &options);

@@ -84,6 +84,7 @@ int vm_describe(const struct vm_start *s, const struct net_config *n, char **ret
 		return ERR(-errno, "cannot read the host's name");
 	json_object_open(w);
 	json_kv_string(w, "id", p->id);
+	json_kv_string(w, "bundle", p->bundle);
 	json_kv_string(w, "hostname", host.nodename);
 	write_time(w);
 	r = write_entropy(w);

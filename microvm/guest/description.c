@@ -184,7 +184,7 @@ static int read_root(struct arena *a, const struct json *root, struct guest_desc
 
 int guest_description_read(struct arena *a, const char *text, size_t len, struct guest_description *ret)
 {
-	static const char *const known[] = { "id", "hostname", "time", "entropy", "share", "rootfs", "image", "mounts", "network" };
+	static const char *const known[] = { "id", "bundle", "hostname", "time", "entropy", "share", "rootfs", "image", "mounts", "network" };
 
 	const struct json *root;
 	int r = json_parse(a, NAME, text, len, DEPTH_MAX, &root);
@@ -196,6 +196,8 @@ int guest_description_read(struct arena *a, const char *text, size_t len, struct
 		r = check_keys(a, root, known, ARRAY_SIZE(known));
 	if (r == 0)
 		r = read_text(root, "id", &ret->id);
+	if (r == 0)
+		r = read_text(root, "bundle", &ret->bundle);
 	if (r == 0)
 		r = read_text(root, "hostname", &ret->hostname);
 	if (r == 0)

@@ -4,6 +4,7 @@
  * half, which writes it, is runtime/vm_describe.h.
  *
  *	id		the container's
+ *	bundle		its path on the host, for the state that startContainer hooks get
  *	hostname	of the machine itself; the container's own is config.json's
  *	time		{ "seconds": u64, "nanoseconds": u64 }: the wall clock, UTC
  *	entropy		hexadecimal digits, at most 1024: a seed for the kernel's random numbers, counted as such
@@ -34,7 +35,7 @@ struct guest_image {
 };
 
 struct guest_description {
-	const char *id, *hostname, *share, *rootfs;	/* rootfs: NULL with an image */
+	const char *id, *bundle, *hostname, *share, *rootfs;	/* rootfs: NULL with an image */
 	struct guest_image image;
 	uint64_t seconds, nanoseconds;
 	const unsigned char *entropy;

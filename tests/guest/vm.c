@@ -436,7 +436,7 @@ int vm_exec(struct vm *vm, uint32_t session, const char *args, const struct chan
 static bool configure(struct vm *vm, const char *mounts)
 {
 	_cleanup_free_ char *text = str_printf(
-		"{\"id\":\"box\",\"hostname\":\"machine\",\"time\":{\"seconds\":%ld,\"nanoseconds\":5},\"entropy\":\"00ff00ff00ff00ff\","
+		"{\"id\":\"box\",\"bundle\":\"/b\",\"hostname\":\"machine\",\"time\":{\"seconds\":%ld,\"nanoseconds\":5},\"entropy\":\"00ff00ff00ff00ff\","
 		"\"share\":\"nacre\",\"rootfs\":\"/rootfs\",\"mounts\":%s}", (long)time(NULL), mounts);
 
 	return vm_ask(vm, CHANNEL_CONFIGURE, 0, text, strlen(text)) == 0;

@@ -110,7 +110,7 @@ TEST(refused)
 }
 
 #define DESCRIPTION(time, entropy, mounts, more) \
-	"{\"id\":\"box\",\"hostname\":\"h\",\"time\":" time ",\"entropy\":" entropy ",\"share\":\"nacre\",\"rootfs\":\"/rootfs\"," \
+	"{\"id\":\"box\",\"bundle\":\"/b\",\"hostname\":\"h\",\"time\":" time ",\"entropy\":" entropy ",\"share\":\"nacre\",\"rootfs\":\"/rootfs\"," \
 	"\"mounts\":" mounts more "}"
 #define NOW "{\"seconds\":1790000000,\"nanoseconds\":999999999}"
 
@@ -132,7 +132,7 @@ TEST(description)
 }
 
 #define ON_DISK(image) \
-	"{\"id\":\"box\",\"hostname\":\"h\",\"time\":" NOW ",\"entropy\":\"\",\"share\":\"nacre\",\"mounts\":[],\"image\":" image "}"
+	"{\"id\":\"box\",\"bundle\":\"/b\",\"hostname\":\"h\",\"time\":" NOW ",\"entropy\":\"\",\"share\":\"nacre\",\"mounts\":[],\"image\":" image "}"
 
 TEST(image)
 {
@@ -173,7 +173,7 @@ TEST(bad_descriptions)
 		{ ON_DISK("{\"device\":\"/dev/vda\",\"type\":\"ext4\"}"), "readOnly: is missing" },
 		{ ON_DISK("{\"device\":\"/dev/vda\",\"type\":\"ext4\",\"readOnly\":1}"), "readOnly: must be" },
 		{ ON_DISK("{\"device\":\"/dev/vda\",\"type\":\"ext4\",\"readOnly\":true,\"x\":1}"), "image.x: is not known" },
-		{ "{\"id\":\"b\",\"hostname\":\"h\",\"share\":\"nacre\"}", "rootfs: is missing" },
+		{ "{\"id\":\"b\",\"bundle\":\"/b\",\"hostname\":\"h\",\"share\":\"nacre\"}", "rootfs: is missing" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
