@@ -117,8 +117,12 @@ static void forward_signals(const struct proxy *x)
 }
 
 /* Until the process has ended. The status of wait(2), or -errno. */
-static int wait_end(const struct proxy *x, char *text, int *ret_status)
+static int wait_end(const struct proxy *x, int *ret_status)
 {
+	_cleanup_free_ char *text = malloc(VM_TEXT_MAX + 1);
+
+	if (text == NULL)
+		return -ENOMEM;
 	for (;;) {
 		struct pollfd p[] = { { .fd = x->sock, .events = POLLIN }, { .fd = x->signals, .events = POLLIN } };
 		int fds[VM_FDS_MAX], r;
@@ -160,10 +164,9 @@ static int proxy_main(void *arg)
 {
 	struct proxy *x = arg;
 	int keep[] = { x->sync, x->sock, x->payload, x->console }, status = 0, r;
-	_cleanup_free_ char *text = malloc(VM_TEXT_MAX + 1);
 
 	log_close();
-	r = text == NULL ? ERR_NOMEM() : fd_close_except(keep, ARRAY_SIZE(keep));
+	r = fd_close_except(keep, ARRAY_SIZE(keep));
 	if (r == 0)
 		r = proxy_steps(x);
 	fd_close(&x->payload);
@@ -175,7 +178,7 @@ static int proxy_main(void *arg)
 	/* End of file: it runs. */
 	fd_close(&x->sync);
 	vm_stdio_forget();
-	r = wait_end(x, text, &status);
+	r = wait_end(x, &status);
 	/* The machine is gone, and with it the process. */
 	return vm_end_as(r < 0 ? SIGKILL : status);
 }

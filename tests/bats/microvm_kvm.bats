@@ -7,12 +7,13 @@ load helpers
 kvm_works() { "$NACRE_BIN" doctor 2>/dev/null | grep -qE 'ok +kvm '; }
 
 setup() {
+	# First, since teardown comes after a skip, too.
+	common_setup
 	requires root
 	[ -x "$NACRE_BUILD/nacre-guest" ] || skip "nacre-guest is not built"
 	compgen -G '/usr/lib*/qemu/virtiofsd' >/dev/null || compgen -G '/usr/libexec/virtiofsd' >/dev/null || skip "virtiofsd is not installed"
 	kvm_works || skip "KVM runs no unmodified kernel here (the test host's does)"
 	[ -n "$(vm_kernel)" ] || skip "no guest kernel"
-	common_setup
 	use_microvm
 	export NACRE_TIMEOUT=100
 	config '.root.readonly = false | .annotations["run.nacre.vm.accel"] = "kvm"'
