@@ -122,8 +122,21 @@ void vm_process_reap(struct vm_process *p, char *ret, size_t size)
 		snprintf(ret, size, "%s ended with status %d", p->what, WEXITSTATUS(status));
 }
 
+/* The status is the guest's word: a signal that stops, or a number that is none, must not keep us from ending. */
+static bool ends(int sig)
+{
+	static const int stops[] = { SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU };
+
+	for (size_t i = 0; i < ARRAY_SIZE(stops); i++)
+		if (sig == stops[i])
+			return false;
+	return sig >= 1 && sig < NSIG;
+}
+
 int vm_end_as(int status)
 {
+	if (WIFSIGNALED(status) && !ends(WTERMSIG(status)))
+		return 128 + WTERMSIG(status);
 	if (WIFSIGNALED(status)) {
 		sigset_t mask;
 		int sig = WTERMSIG(status);
