@@ -319,7 +319,7 @@ static int spawn(struct build *b, const struct launch *l)
 	return 0;
 }
 
-static int run_hooks(struct instance *i)
+int container_run_hooks(struct instance *i)
 {
 	const struct plan *p = i->plan;
 	int r;
@@ -353,7 +353,7 @@ static int serve(struct instance *i)
 				r = ERR_PLAIN(-EPIPE, "the container's first process ended unexpectedly");
 			break;
 		case SYNC_NEED_HOOKS:
-			r = run_hooks(i);
+			r = container_run_hooks(i);
 			break;
 		default:
 			return ERR_PLAIN(-EPIPE, "the container's first process ended unexpectedly");

@@ -21,6 +21,8 @@ char *container_scope_description(const struct state *s);
  * i->holder: see cgroup_scope_start(). *ret_dir: its path on the host, malloc'ed, NULL before.
  */
 int container_make_cgroup(struct instance *i, const struct plan *p, char **ret_dir);
+/* NEED_HOOKS: prestart and createRuntime, then HOOKS_DONE to whoever asked. */
+int container_run_hooks(struct instance *i);
 /* i->cgroup; -ENOTSUP when it has none, -ENOENT when it is gone. */
 int container_use_cgroup(struct instance *i);
 /* i->pidfd: the container's first process; -ESRCH with the words engines look for. */

@@ -414,20 +414,6 @@ static int spawn(struct build *b, const struct launch *l)
 	return 0;
 }
 
-static int run_hooks(struct instance *i)
-{
-	const struct plan *p = i->plan;
-	int r;
-
-	i->hooks_began = true;
-	r = hooks_run(HOOK_PRESTART, &p->hooks[HOOK_PRESTART], &i->c->state, STATUS_CREATING, i->pid);
-	if (r == 0)
-		r = hooks_run(HOOK_CREATE_RUNTIME, &p->hooks[HOOK_CREATE_RUNTIME], &i->c->state, STATUS_CREATING, i->pid);
-	if (r == 0 && sync_send(i->sync, SYNC_HOOKS_DONE) < 0)
-		r = ERR_PLAIN(-EPIPE, "the microVM's supervisor ended during the hooks");
-	return r;
-}
-
 static int serve(struct instance *i)
 {
 	for (;;) {
@@ -440,7 +426,7 @@ static int serve(struct instance *i)
 		case SYNC_READY:
 			return 0;
 		case SYNC_NEED_HOOKS:
-			r = run_hooks(i);
+			r = container_run_hooks(i);
 			break;
 		default:
 			return ERR_PLAIN(-EPIPE, "the microVM's supervisor ended unexpectedly");
