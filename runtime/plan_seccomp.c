@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* linux.seccomp of a plan: the same words in seccomp/'s request. See plan_parts.h. */
+#include "runtime/plan_parts.h"
+
+#include <errno.h>
+
+#include "oci/spec.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
+#include "runtime/plan.h"
+
+int plan_build_seccomp(struct plan *p)
+{
+	const struct spec_seccomp *in = &p->spec->linux_.seccomp;
+	struct seccomp_rule *rules;
+
+	if (!in->present)
+		return 0;
+	if (in->listener_path != NULL)
+		return ERR_PLAIN(-ENOTSUP, "config.json: linux.seccomp.listenerPath: this version of nacre cannot apply it");
+	rules = arena_array(p->arena, in->n_rules, sizeof(*rules));
+	if (rules == NULL)
+		return ERR_NOMEM();
+	for (size_t i = 0; i < in->n_rules; i++) {
+		const struct spec_seccomp_rule *r = &in->rules[i];
+		struct seccomp_arg *args = arena_array(p->arena, r->n_args, sizeof(*args));
+
+		if (args == NULL)
+			return ERR_NOMEM();
+		for (size_t k = 0; k < r->n_args; k++)
+			args[k] = (struct seccomp_arg){ r->args[k].index, r->args[k].value, r->args[k].value_two,
+							r->args[k].op };
+		rules[i] = (struct seccomp_rule){ r->names.v, r->names.n, r->action, r->has_errno_ret, r->errno_ret,
+						  args, r->n_args };
+	}
+	p->has_seccomp = true;
+	p->seccomp = (struct seccomp_req){
+		.default_action = in->default_action,
+		.has_default_errno_ret = in->has_default_errno_ret,
+		.default_errno_ret = in->default_errno_ret,
+		.architectures = in->architectures.v,
+		.n_architectures = in->architectures.n,
+		/* NULL, no list: the filter gets SPEC_ALLOW as with other runtimes; an empty list is no flags. */
+		.flags = in->has_flags ? in->flags.v : NULL,
+		.n_flags = in->flags.n,
+		.rules = rules,
+		.n_rules = in->n_rules,
+	};
+	return 0;
+}
