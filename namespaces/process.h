@@ -40,6 +40,9 @@ struct process_req {
 	int oom_score_adj;
 	bool has_personality;
 	unsigned long personality;
+	const struct scheduler_req *scheduler;		/* NULL: as the caller's, with the following, too */
+	const struct io_priority_req *io_priority;
+	const struct affinity_req *affinity_initial, *affinity_final;	/* exec's business only */
 	bool keep_groups;		/* the caller's supplementary groups stay (setgroups is denied) */
 	const char *apparmor, *selinux;	/* NULL: none */
 	unsigned int preserve_fds;	/* fds 3…2+n stay open, LISTEN_FDS's included */

@@ -65,6 +65,13 @@ struct spec_scheduler {
 	uint64_t runtime, deadline, period;
 };
 
+struct spec_memory_policy {
+	bool present;
+	const char *mode;	/* MPOL_… */
+	const char *nodes;	/* a list as "0-3,7"; may be NULL */
+	struct strv flags;	/* MPOL_F_… */
+};
+
 struct spec_io_priority {
 	bool present;
 	const char *class_;	/* IOPRIO_CLASS_RT BE IDLE */
@@ -253,6 +260,7 @@ struct spec_linux {
 	const char *rootfs_propagation;	/* NULL, or shared slave private unbindable r… */
 	struct strv masked_paths, readonly_paths;	/* absolute */
 	const char *mount_label;	/* NULL if absent */
+	struct spec_memory_policy memory_policy;
 	const char *personality_domain;	/* NULL, "LINUX" or "LINUX32" */
 };
 

@@ -18,6 +18,17 @@ static const char *const propagation_names[] = {
 
 static const char *const domain_names[] = { "LINUX", "LINUX32" };
 
+static const char *const memory_mode_names[] = {
+	"MPOL_DEFAULT", "MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_WEIGHTED_INTERLEAVE", "MPOL_PREFERRED", "MPOL_PREFERRED_MANY",
+	"MPOL_LOCAL",
+};
+
+static const char *const memory_flag_names[] = {
+	"MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES",
+};
+
+static const struct words memory_modes = WORDS("memory policy", memory_mode_names);
+static const struct words memory_flags = WORDS("memory policy flag", memory_flag_names);
 static const struct words namespaces = WORDS("namespace type", namespace_names);
 static const struct words propagations = WORDS("mount propagation", propagation_names);
 static const struct words domains = WORDS("execution domain", domain_names);
@@ -143,6 +154,31 @@ static const struct field personality_fields[] = {
 
 static const struct shape personality = SHAPE(struct spec_linux, personality_fields, NULL);
 
+/* Memory policy */
+
+static const struct field memory_policy_fields[] = {
+	{ F_WORD(struct spec_memory_policy, "mode", mode, &memory_modes), F_REQUIRED },
+	{ .name = "nodes", .read = read_number_list, .at = FIELD_AT(struct spec_memory_policy, nodes, const char *) },
+	{ F_WORDS(struct spec_memory_policy, "flags", flags, &memory_flags) },
+};
+
+/* set_mempolicy(2): which mode takes nodes. */
+static int finish_memory_policy(const struct spec_reader *r, const struct json *j, void *object)
+{
+	const struct spec_memory_policy *m = object;
+	bool none = str_eq(m->mode, "MPOL_DEFAULT") || str_eq(m->mode, "MPOL_LOCAL");
+
+	if (none && m->nodes != NULL && *m->nodes != '\0')
+		return spec_bad(r, j, "%s takes no nodes", m->mode);
+	if (!none && !str_eq(m->mode, "MPOL_PREFERRED") && (m->nodes == NULL || *m->nodes == '\0'))
+		return spec_bad(r, j, "%s needs at least one node", m->mode);
+	if (str_in("MPOL_F_RELATIVE_NODES", m->flags.v, m->flags.n) && str_in("MPOL_F_STATIC_NODES", m->flags.v, m->flags.n))
+		return spec_bad(r, j, "MPOL_F_RELATIVE_NODES and MPOL_F_STATIC_NODES exclude each other");
+	return 0;
+}
+
+static const struct shape memory_policy = SHAPE(struct spec_memory_policy, memory_policy_fields, finish_memory_policy);
+
 static const struct field linux_fields[] = {
 	{ F_LIST(struct spec_linux, "namespaces", struct spec_namespace, namespaces, n_namespaces, &namespace_shape) },
 	{ F_LIST(struct spec_linux, "uidMappings", struct spec_id_map, uid_map, n_uid_map, &spec_shape_id_map) },
@@ -160,7 +196,8 @@ static const struct field linux_fields[] = {
 	{ F_STRING(struct spec_linux, "mountLabel", mount_label) },
 	{ F_OWN("personality", read_embedded), .shape = &personality },
 	{ F_UNSUPPORTED("intelRdt") },
-	{ F_UNSUPPORTED("memoryPolicy") },
+	{ F_EMBEDDED(struct spec_linux, "memoryPolicy", struct spec_memory_policy, memory_policy, &memory_policy),
+	  F_HAS(struct spec_linux, memory_policy.present), F_IF_SAID },
 	{ F_OWN("netDevices", read_unsupported_map) },
 };
 

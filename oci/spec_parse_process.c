@@ -61,8 +61,8 @@ static const struct field rlimit_fields[] = {
 
 static const struct field scheduler_fields[] = {
 	{ F_WORD(struct spec_scheduler, "policy", policy, &policies), F_REQUIRED },
-	{ F_I32(struct spec_scheduler, "nice", nice, INT32_MIN, INT32_MAX) },
-	{ F_I32(struct spec_scheduler, "priority", priority, INT32_MIN, INT32_MAX) },
+	{ F_I32(struct spec_scheduler, "nice", nice, -20, 19) },
+	{ F_I32(struct spec_scheduler, "priority", priority, 0, 99) },
 	{ F_WORDS(struct spec_scheduler, "flags", flags, &sched_flags) },
 	{ F_U64(struct spec_scheduler, "runtime", runtime) },
 	{ F_U64(struct spec_scheduler, "deadline", deadline) },
@@ -74,42 +74,10 @@ static const struct field io_priority_fields[] = {
 	{ F_I32(struct spec_io_priority, "priority", priority, 0, 7), F_REQUIRED },
 };
 
-static bool is_cpu_list(const char *s)
-{
-	/* N or N-M between commas; the reader of the numbers checks their values. */
-	for (;;) {
-		size_t n = strspn(s, "0123456789");
-
-		if (n == 0)
-			return false;
-		s += n;
-		if (*s == '-') {
-			n = strspn(++s, "0123456789");
-			if (n == 0)
-				return false;
-			s += n;
-		}
-		if (*s == '\0')
-			return true;
-		if (*s++ != ',')
-			return false;
-		s += strspn(s, " ");
-	}
-}
-
-static int read_cpu_list(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)
-{
-	int ret = read_string(r, j, f, object);
-
-	if (ret == 0 && j->text[0] != '\0' && !is_cpu_list(j->text))
-		ret = spec_bad(r, j, "%s is not a list of CPUs such as \"0-3,7\"", json_quote(r->arena, j->text));
-	return ret;
-}
-
 static const struct field affinity_fields[] = {
-	{ .name = "initial", .read = read_cpu_list,
+	{ .name = "initial", .read = read_number_list,
 	  .at = FIELD_AT(struct spec_process, cpu_affinity_initial, const char *) },
-	{ .name = "final", .read = read_cpu_list,
+	{ .name = "final", .read = read_number_list,
 	  .at = FIELD_AT(struct spec_process, cpu_affinity_final, const char *) },
 };
 
@@ -123,10 +91,32 @@ static int finish_rlimit(const struct spec_reader *r, const struct json *j, void
 	return 0;
 }
 
+/* sched_setattr(2): which policy takes which number. The kernel's answer to the wrong one is only EINVAL. */
+static int finish_scheduler(const struct spec_reader *r, const struct json *j, void *object)
+{
+	const struct spec_scheduler *s = object;
+	bool fixed = str_eq(s->policy, "SCHED_FIFO") || str_eq(s->policy, "SCHED_RR");
+
+	if (fixed && s->priority == 0)
+		return spec_bad(r, j, "%s needs a priority from 1 to 99", s->policy);
+	if (!fixed && s->priority != 0)
+		return spec_bad(r, j, "priority is for SCHED_FIFO and SCHED_RR only");
+	if (!str_eq(s->policy, "SCHED_DEADLINE")) {
+		if (s->runtime != 0 || s->deadline != 0 || s->period != 0)
+			return spec_bad(r, j, "runtime, deadline and period are for SCHED_DEADLINE only");
+		return 0;
+	}
+	if (s->runtime == 0 || s->deadline == 0)
+		return spec_bad(r, j, "SCHED_DEADLINE needs runtime and deadline");
+	if (s->runtime > s->deadline || (s->period != 0 && s->deadline > s->period))
+		return spec_bad(r, j, "runtime must not be above deadline, nor deadline above period");
+	return 0;
+}
+
 static const struct shape user = SHAPE(struct spec_user, user_fields, NULL);
 static const struct shape caps = SHAPE(struct spec_caps, caps_fields, NULL);
 static const struct shape rlimit = SHAPE(struct spec_rlimit, rlimit_fields, finish_rlimit);
-static const struct shape scheduler = SHAPE(struct spec_scheduler, scheduler_fields, NULL);
+static const struct shape scheduler = SHAPE(struct spec_scheduler, scheduler_fields, finish_scheduler);
 static const struct shape io_priority = SHAPE(struct spec_io_priority, io_priority_fields, NULL);
 /* These two are objects in JSON only: their values are fields of struct spec_process. */
 static const struct shape console_size = SHAPE(struct spec_process, console_fields, NULL);

@@ -194,6 +194,38 @@ int read_unsupported_map(const struct spec_reader *r, const struct json *j, cons
 	return j->child != NULL ? spec_bad(r, j, "this version of nacre cannot apply it") : 0;
 }
 
+/* CPUs, memory nodes. N or N-M between commas; whoever reads the numbers checks their values. */
+static bool is_number_list(const char *s)
+{
+	for (;;) {
+		size_t n = strspn(s, "0123456789");
+
+		if (n == 0)
+			return false;
+		s += n;
+		if (*s == '-') {
+			n = strspn(++s, "0123456789");
+			if (n == 0)
+				return false;
+			s += n;
+		}
+		if (*s == '\0')
+			return true;
+		if (*s++ != ',')
+			return false;
+		s += strspn(s, " ");
+	}
+}
+
+int read_number_list(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)
+{
+	int ret = read_string(r, j, f, object);
+
+	if (ret == 0 && j->text[0] != '\0' && !is_number_list(j->text))
+		ret = spec_bad(r, j, "%s is not a list of numbers such as \"0-3,7\"", json_quote(r->arena, j->text));
+	return ret;
+}
+
 /* Booleans and numbers */
 
 int read_bool(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)

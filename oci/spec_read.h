@@ -74,6 +74,8 @@ field_reader read_string, read_path, read_word;
 /* Arrays of any strings, absolute paths, words of a vocabulary, NAME=VALUE entries. */
 field_reader read_strings, read_paths, read_words, read_env;
 field_reader read_u32_list;
+/* A string with a list of numbers and ranges: "0-3,7", or empty. */
+field_reader read_number_list;
 /* An object of strings, whose names must not be empty; a null value counts as an absent entry. */
 field_reader read_string_map;
 /* An object into a struct within the object; into a new one; an array of objects into a new array. */

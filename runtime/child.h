@@ -20,6 +20,8 @@
 struct child_process {
 	struct process_req *req;
 	const struct seccomp_program *seccomp;	/* NULL: none */
+	const struct memory_policy_req *memory_policy;	/* NULL: as it is */
+	const struct affinity_req *affinity;	/* of exec's processes; NULL: the kernel's choice */
 	int sync;		/* our end */
 	int console;		/* where the terminal's master goes, FD_NONE */
 	int proc;		/* private procfs, FD_NONE when nothing needs it; closed by child_open_labels() */

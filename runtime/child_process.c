@@ -14,6 +14,7 @@
 
 #include "namespaces/devices.h"
 #include "namespaces/procfs.h"
+#include "namespaces/scheduling.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
@@ -146,6 +147,21 @@ static int set_fds(const struct process_req *p)
 	return process_seal_fds(3 + p->preserve_fds);
 }
 
+/* As late as it goes: a process under SCHED_DEADLINE cannot fork, and nothing of ours should wait behind a SCHED_IDLE. */
+static int set_scheduling(const struct child_process *c)
+{
+	const struct process_req *p = c->req;
+	int r = c->memory_policy != NULL ? memory_policy_set(c->memory_policy) : 0;
+
+	if (r == 0 && c->affinity != NULL)
+		r = affinity_set(c->affinity, "final");
+	if (r == 0 && p->io_priority != NULL)
+		r = io_priority_set(p->io_priority);
+	if (r == 0 && p->scheduler != NULL)
+		r = scheduler_set(p->scheduler);
+	return r;
+}
+
 /*
  * Order: labels and fds need the runtime's rights; a filter without no_new_privs
  * needs CAP_SYS_ADMIN, so it goes before the identity; with it, it goes last, so that it need
@@ -158,6 +174,8 @@ int child_execute(struct child_process *c)
 
 	if (r == 0 && p->has_personality && personality(p->personality) < 0)
 		r = ERR(-errno, "cannot set the personality");
+	if (r == 0)
+		r = set_scheduling(c);
 	if (r == 0)
 		r = set_fds(p);
 	/* What a shell's "nohup" or "&" and engines (SIGPIPE) left ignored must not be inherited. */

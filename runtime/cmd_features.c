@@ -5,6 +5,7 @@
 #include "namespaces/caps.h"
 #include "namespaces/mount_options.h"
 #include "namespaces/ns.h"
+#include "namespaces/scheduling.h"
 #include "oci/json.h"
 #include "oci/spec.h"
 #include "runtime/base/str.h"
@@ -69,6 +70,25 @@ static void write_cgroup(struct json_writer *w)
 	json_object_close(w);
 }
 
+static void write_memory_policy(struct json_writer *w)
+{
+	const char *word;
+
+	json_key(w, "memoryPolicy");
+	json_object_open(w);
+	json_key(w, "modes");
+	json_array_open(w);
+	for (size_t i = 0; (word = memory_policy_mode_at(i)) != NULL; i++)
+		json_string(w, word);
+	json_array_close(w);
+	json_key(w, "flags");
+	json_array_open(w);
+	for (size_t i = 0; (word = memory_policy_flag_at(i)) != NULL; i++)
+		json_string(w, word);
+	json_array_close(w);
+	json_object_close(w);
+}
+
 static void write_linux(struct json_writer *w)
 {
 	json_key(w, "linux");
@@ -87,6 +107,7 @@ static void write_linux(struct json_writer *w)
 	write_seccomp(w);
 	write_enabled(w, "apparmor", true);
 	write_enabled(w, "selinux", true);
+	write_memory_policy(w);
 	write_enabled(w, "intelRdt", false);
 	json_key(w, "mountExtensions");
 	json_object_open(w);

@@ -306,6 +306,7 @@ static int spawn(struct build *b, const struct launch *l)
 	i->sync = pair[0];
 	c->p.sync = pair[1];
 	c->p.req = &process;
+	c->p.memory_policy = i->plan->memory_policy;
 	c->p.console = l->console;
 	c->plan = i->plan;
 	c->state = &i->c->state;

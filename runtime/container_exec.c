@@ -9,6 +9,7 @@
 #include <sys/pidfd.h>
 
 #include "namespaces/procfs.h"
+#include "namespaces/scheduling.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/path_at.h"
@@ -116,10 +117,23 @@ static int read_filter(struct instance *i, struct seccomp_program *prog, struct 
 	return 0;
 }
 
+/* As the container's first process has it; linux.memoryPolicy was checked at create. */
+static int use_memory_policy(const struct state *s, struct memory_policy_req *m, struct child_exec *c)
+{
+	if (!s->has_memory_policy)
+		return 0;
+	*m = (struct memory_policy_req){ .mode = "container's policy", .nodes = s->memory_nodes, .mode_bits = s->memory_policy };
+	c->p.memory_policy = m;
+	if (s->memory_nodes != NULL && id_set_parse(s->memory_nodes, MEMORY_NODES_MAX, &m->node_set) < 0)
+		return ERR_PLAIN(-EBADMSG, "its state file is damaged: \"memoryNodes\" is not a list of memory nodes");
+	return 0;
+}
+
 int container_exec(struct instance *i, const struct exec_launch *l, pid_t *ret_pid, int *ret_pidfd, int *ret_sync)
 {
 	struct process_req process = *l->process;
 	struct seccomp_program filter = { 0 };
+	struct memory_policy_req memory;
 	struct child_exec c = {
 		.p = CHILD_PROCESS_NULL,
 	};
@@ -127,12 +141,18 @@ int container_exec(struct instance *i, const struct exec_launch *l, pid_t *ret_p
 
 	c.p.req = &process;
 	c.p.console = l->console;
+	c.p.affinity = process.affinity_final;
 	*ret_pid = 0;
 	*ret_pidfd = FD_NONE;
 	if (r == 0)
 		r = container_read_ignored(&c.p);
 	if (r == 0)
 		r = read_filter(i, &filter, &c);
+	if (r == 0)
+		r = use_memory_policy(&i->c->state, &memory, &c);
+	/* Of the runtime itself, and so of what it makes until that is in the container's cgroup and has a cpuset of its own. */
+	if (r == 0 && process.affinity_initial != NULL)
+		r = affinity_set(process.affinity_initial, "initial");
 	if (r == 0 && (process.apparmor != NULL || process.selinux != NULL))
 		r = procfs_open(&c.p.proc);
 	if (r == 0)

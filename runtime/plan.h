@@ -19,6 +19,7 @@
 #include "namespaces/mount_options.h"
 #include "namespaces/ns.h"
 #include "namespaces/process.h"
+#include "namespaces/scheduling.h"
 #include "namespaces/userns.h"
 #include "seccomp/seccomp.h"
 
@@ -142,6 +143,7 @@ struct plan {
 
 	bool has_process;
 	struct process_req process;
+	const struct memory_policy_req *memory_policy;	/* NULL: as the caller's */
 	bool has_seccomp;
 	struct seccomp_req seccomp;
 

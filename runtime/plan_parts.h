@@ -9,6 +9,8 @@
 
 struct arena;
 struct plan;
+struct process_req;
+struct spec_process;
 struct plan_options;
 struct spec_id_map;
 struct userns_range;
@@ -24,3 +26,8 @@ int plan_build_devices(struct plan *p);
 int plan_build_cgroup(struct plan *p, const struct plan_options *o);
 /* linux.seccomp. */
 int plan_build_seccomp(struct plan *p);
+
+/* process.scheduler, ioPriority and execCPUAffinity; of exec's process, too. sp must outlive *q. */
+int plan_scheduling(struct arena *a, const struct spec_process *sp, struct process_req *q);
+/* linux.memoryPolicy. */
+int plan_build_memory_policy(struct plan *p);

@@ -200,6 +200,25 @@ static void print_caps(struct printer *p, const char *set, uint64_t mask)
 		step(p, "capabilities", "%s:%s", set, b.data);
 }
 
+static void print_scheduling(struct printer *p, const struct plan *plan)
+{
+	const struct scheduler_req *s = plan->process.scheduler;
+	const struct io_priority_req *io = plan->process.io_priority;
+	const struct memory_policy_req *m = plan->memory_policy;
+
+	if (m != NULL)
+		step(p, "memory", "%s%s%s", m->mode, m->nodes != NULL ? " on nodes " : "", m->nodes != NULL ? m->nodes : "");
+	if (io != NULL)
+		step(p, "I/O", "%s, priority %u", io->class_name, io->priority);
+	if (s == NULL)
+		return;
+	if (s->runtime > 0)
+		step(p, "scheduler", "%s, runtime %llu deadline %llu period %llu ns", s->policy, (unsigned long long)s->runtime,
+		     (unsigned long long)s->deadline, (unsigned long long)s->period);
+	else
+		step(p, "scheduler", "%s, priority %u, nice %d", s->policy, s->priority, s->nice);
+}
+
 static void print_process(struct printer *p, const struct plan *plan)
 {
 	const struct process_req *q = &plan->process;
@@ -218,6 +237,7 @@ static void print_process(struct printer *p, const struct plan *plan)
 	for (size_t i = 0; i < q->n_rlimits; i++)
 		step(p, "rlimit", "%s %llu:%llu", q->rlimits[i].name, (unsigned long long)q->rlimits[i].soft,
 		     (unsigned long long)q->rlimits[i].hard);
+	print_scheduling(p, plan);
 	if (q->no_new_privs)
 		step(p, "privileges", "no_new_privs");
 	if (plan->has_seccomp)

@@ -9,6 +9,7 @@
 #include "runtime/base/err.h"
 #include "runtime/base/log.h"
 #include "runtime/base/str.h"
+#include "runtime/plan_parts.h"
 
 static uint64_t cap_mask(const struct strv *names)
 {
@@ -73,25 +74,11 @@ static int build_env(struct arena *a, const struct spec_process *sp, unsigned in
 	return 0;
 }
 
-/* What this version parses but does not apply yet. */
-static int refuse_unbuilt(const struct spec_process *sp)
-{
-	if (sp->scheduler.present)
-		return ERR_PLAIN(-ENOTSUP, "process.scheduler: this version of nacre cannot apply it");
-	if (sp->io_priority.present)
-		return ERR_PLAIN(-ENOTSUP, "process.ioPriority: this version of nacre cannot apply it");
-	if (sp->has_exec_cpu_affinity)
-		return ERR_PLAIN(-ENOTSUP, "process.execCPUAffinity: this version of nacre cannot apply it");
-	return 0;
-}
-
 int plan_process(struct arena *a, const struct spec_process *sp, unsigned int preserve_fds, unsigned int listen_fds,
 		 struct process_req *q)
 {
-	int r = refuse_unbuilt(sp);
+	int r;
 
-	if (r < 0)
-		return r;
 	*q = (struct process_req){
 		.args = sp->args.v,
 		.cwd = sp->cwd,
@@ -119,6 +106,8 @@ int plan_process(struct arena *a, const struct spec_process *sp, unsigned int pr
 		r = build_rlimits(a, sp, q);
 	if (r == 0)
 		r = build_env(a, sp, listen_fds, q);
+	if (r == 0)
+		r = plan_scheduling(a, sp, q);
 	return r;
 }
 

@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <stddef.h>
 
+#include "namespaces/scheduling.h"
 #include "oci/json.h"
 
 static void write_user(struct json_writer *w, const struct process_req *p)
@@ -83,6 +84,51 @@ static void write_env(struct json_writer *w, const struct process_req *p)
 	json_array_close(w);
 }
 
+static void write_words(struct json_writer *w, const char *key, const char *const *v, size_t n)
+{
+	json_key(w, key);
+	json_array_open(w);
+	for (size_t i = 0; i < n; i++)
+		json_string(w, v[i]);
+	json_array_close(w);
+}
+
+static void write_scheduler(struct json_writer *w, const struct scheduler_req *s)
+{
+	json_key(w, "scheduler");
+	json_object_open(w);
+	json_kv_string(w, "policy", s->policy);
+	json_kv_int(w, "nice", s->nice);
+	json_kv_uint(w, "priority", s->priority);
+	write_words(w, "flags", s->flags, s->n_flags);
+	json_kv_uint(w, "runtime", s->runtime);
+	json_kv_uint(w, "deadline", s->deadline);
+	json_kv_uint(w, "period", s->period);
+	json_object_close(w);
+}
+
+static void write_scheduling(struct json_writer *w, const struct process_req *p)
+{
+	if (p->scheduler != NULL)
+		write_scheduler(w, p->scheduler);
+	if (p->io_priority != NULL) {
+		json_key(w, "ioPriority");
+		json_object_open(w);
+		json_kv_string(w, "class", p->io_priority->class_name);
+		json_kv_uint(w, "priority", p->io_priority->priority);
+		json_object_close(w);
+	}
+	if (p->affinity_initial == NULL && p->affinity_final == NULL)
+		return;
+	json_key(w, "execCPUAffinity");
+	json_object_open(w);
+	if (p->affinity_initial != NULL)
+		json_kv_string(w, "initial", p->affinity_initial->text);
+	if (p->affinity_final != NULL)
+		json_kv_string(w, "final", p->affinity_final->text);
+	json_object_close(w);
+}
+
 void process_json_write(struct json_writer *w, const struct process_req *p)
 {
 	json_object_open(w);
@@ -107,5 +153,6 @@ void process_json_write(struct json_writer *w, const struct process_req *p)
 		json_kv_string(w, "selinuxLabel", p->selinux);
 	if (p->has_oom_score_adj)
 		json_kv_int(w, "oomScoreAdj", p->oom_score_adj);
+	write_scheduling(w, p);
 	json_object_close(w);
 }

@@ -65,6 +65,9 @@ struct state {
 	unsigned int ns_flags;		/* CLONE_NEW* that differ from the host's: exec joins them */
 	bool has_process;
 	bool new_keyring;
+	bool has_memory_policy;		/* linux.memoryPolicy, for exec */
+	int memory_policy;		/* struct memory_policy_req's mode_bits */
+	const char *memory_nodes;	/* NULL: none */
 	struct plan_hooks hooks[HOOK_KINDS];	/* poststart and poststop only */
 	const struct plan_kv *annotations;
 	size_t n_annotations;

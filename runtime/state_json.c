@@ -98,6 +98,10 @@ int state_save(int dir, const struct state *s, bool first)
 	json_kv_bool(w, "hasProcess", s->has_process);
 	json_kv_bool(w, "newKeyring", s->new_keyring);
 	json_kv_bool(w, "cgroupOwned", s->cgroup_owned);
+	if (s->has_memory_policy)
+		json_kv_int(w, "memoryPolicy", s->memory_policy);
+	if (s->memory_nodes != NULL)
+		json_kv_string(w, "memoryNodes", s->memory_nodes);
 	write_hooks(w, "poststart", &s->hooks[HOOK_POSTSTART]);
 	write_hooks(w, "poststop", &s->hooks[HOOK_POSTSTOP]);
 	write_annotations(w, s);
@@ -228,7 +232,7 @@ static int get_annotations(struct arena *a, const struct json *o, struct state *
 
 static int get_numbers(const struct json *o, struct state *s)
 {
-	uint64_t pid = 0, creator = 0, created_from = 0, flags = 0;
+	uint64_t pid = 0, creator = 0, created_from = 0, flags = 0, policy = 0;
 	int r = get_u64(o, "pid", INT_MAX, &pid);
 
 	if (r == 0)
@@ -241,6 +245,10 @@ static int get_numbers(const struct json *o, struct state *s)
 		r = get_u64(o, "cgroupCreatedFrom", PATH_MAX, &created_from);
 	if (r == 0)
 		r = get_u64(o, "namespaces", UINT_MAX, &flags);
+	s->has_memory_policy = json_member(o, "memoryPolicy") != NULL;
+	if (r == 0 && s->has_memory_policy)
+		r = get_u64(o, "memoryPolicy", INT_MAX, &policy);
+	s->memory_policy = (int)policy;
 	s->pid = (pid_t)pid;
 	s->creator = (pid_t)creator;
 	s->cgroup_created_from = (size_t)created_from;
@@ -260,6 +268,7 @@ static int get_texts(const struct json *o, struct state *s)
 		{ "created", &s->created, true },  { "owner", &s->owner, true },
 		{ "isolation", &s->isolation, true }, { "cgroup", &s->cgroup_path, false },
 		{ "cgroupSlice", &s->cgroup_slice, false }, { "cgroupUnit", &s->cgroup_unit, false },
+		{ "memoryNodes", &s->memory_nodes, false },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {

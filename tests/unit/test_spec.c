@@ -31,7 +31,7 @@ static const char maximal[] =
 "    { \"type\": \"RLIMIT_CORE\", \"soft\": 0, \"hard\": 9223372036854775807 } ],"
 "  \"noNewPrivileges\": true, \"apparmorProfile\": \"profile\", \"selinuxLabel\": \"a:b:c\","
 "  \"oomScoreAdj\": -500,"
-"  \"scheduler\": { \"policy\": \"SCHED_DEADLINE\", \"nice\": -20, \"priority\": 3,"
+"  \"scheduler\": { \"policy\": \"SCHED_DEADLINE\", \"nice\": -20, \"priority\": 0,"
 "    \"flags\": [\"SCHED_FLAG_RECLAIM\"], \"runtime\": 10, \"deadline\": 20, \"period\": 30 },"
 "  \"ioPriority\": { \"class\": \"IOPRIO_CLASS_BE\", \"priority\": 7 },"
 "  \"execCPUAffinity\": { \"initial\": \"0-3,7\", \"final\": \"1\" } },"
@@ -209,7 +209,7 @@ TEST(maximal_process)
 	CHECK_STR(p->apparmor_profile, "profile");
 	CHECK_STR(p->selinux_label, "a:b:c");
 	CHECK(p->has_oom_score_adj && p->oom_score_adj == -500);
-	CHECK(p->scheduler.present && p->scheduler.nice == -20 && p->scheduler.priority == 3);
+	CHECK(p->scheduler.present && p->scheduler.nice == -20 && p->scheduler.priority == 0);
 	CHECK_STR(p->scheduler.policy, "SCHED_DEADLINE");
 	CHECK_STR(p->scheduler.flags.v[0], "SCHED_FLAG_RECLAIM");
 	CHECK(p->scheduler.runtime == 10 && p->scheduler.deadline == 20 && p->scheduler.period == 30);
