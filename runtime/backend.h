@@ -31,6 +31,7 @@ struct instance {
 	bool host_known;
 	struct cgroup_oom oom_seen;	/* counted while it ran, should the count itself be gone */
 	bool hooks_began;		/* create-phase hooks ran: a failure has to run poststop */
+	bool signals_held;		/* run in the foreground: all signals are blocked, and forwarded once the process runs */
 };
 
 #define INSTANCE_NULL                                                                                                  \

@@ -45,8 +45,16 @@ static int ask(struct instance *i, enum vm_message_type type, int32_t value, uin
 
 static int microvm_start(struct instance *i)
 {
-	int r = ask(i, VM_START, 0, 0, NULL, NULL);
+	const struct vm_message h = { .type = VM_START };
+	_cleanup_close_ int sock = FD_NONE;
+	int r = vm_connect(i->c->dir, i->c->id, &sock);
 
+	if (r == 0)
+		r = vm_ask(sock, &h, &(struct vm_extra){ .text = NULL });
+	if (r == 0)
+		r = microvm_wait(i, sock, "started");
+	if (r == 0)
+		r = vm_answer(sock, VM_START, NULL, NULL);
 	fd_close(&i->sync);
 	if (r == 0)
 		unlinkat(i->c->dir, STATE_WAITING, 0);

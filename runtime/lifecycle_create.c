@@ -414,6 +414,7 @@ static int run_with(struct instance *i, const struct run_options *o, struct laun
 
 	if (!o->detach) {
 		r = foreground_prepare(&f, terminal && l->console < 0);
+		i->signals_held = r == 0;
 		if (r == 0 && f.console_child >= 0)
 			l->console = f.console_child;
 	}

@@ -7,10 +7,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -414,12 +417,46 @@ static int spawn(struct build *b, const struct launch *l)
 	return 0;
 }
 
+/* Of the signals that end a program which does nothing about them, those that our caller has not ignored for us (nohup). */
+static int open_interrupts(int *ret_fd)
+{
+	static const int fatal[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	struct sigaction action;
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t k = 0; k < ARRAY_SIZE(fatal); k++)
+		if (sigaction(fatal[k], NULL, &action) == 0 && action.sa_handler != SIG_IGN)
+			sigaddset(&set, fatal[k]);
+	*ret_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return *ret_fd < 0 ? ERR(-errno, "cannot make a signalfd") : 0;
+}
+
+int microvm_wait(const struct instance *i, int fd, const char *what)
+{
+	_cleanup_close_ int interrupts = FD_NONE;
+	struct pollfd p[2] = { { .fd = fd, .events = POLLIN }, { .events = POLLIN } };
+	int r = i->signals_held ? open_interrupts(&interrupts) : 0;
+
+	if (r < 0)
+		return r;
+	p[1].fd = interrupts;
+	do
+		r = poll(p, ARRAY_SIZE(p), -1);
+	while (r < 0 && errno == EINTR);
+	if (r < 0)
+		return ERR(-errno, "cannot wait for the microVM");
+	return p[0].revents == 0 ? ERR_PLAIN(-EINTR, "interrupted by a signal while the microVM was %s", what) : 0;
+}
+
 static int serve(struct instance *i)
 {
 	for (;;) {
 		struct sync_msg m;
-		int r = sync_recv(i->sync, &m);
+		int r = microvm_wait(i, i->sync, "made");
 
+		if (r == 0)
+			r = sync_recv(i->sync, &m);
 		if (r < 0)
 			return r;
 		switch (m.stage) {

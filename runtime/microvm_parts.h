@@ -15,6 +15,12 @@ int microvm_exec(struct instance *i, const struct exec_launch *l, pid_t *ret_pid
 int microvm_exec_start(int sync);
 
 /*
+ * Until there is something to read in fd. A guest takes seconds, or hangs, and who has a foreground command's signals held back
+ * has to be able to give it up: a signal that would have ended the command ends the wait, with -EINTR and a text that has what.
+ */
+int microvm_wait(const struct instance *i, int fd, const char *what);
+
+/*
  * update of the memory limit. Before it goes down the guest gives memory away, and that is waited for: the host's limit would end
  * the monitor otherwise. After an error all is as it was. host: its limits, memory among them.
  */

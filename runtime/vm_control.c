@@ -135,7 +135,7 @@ int vm_connect(int state_dir, const char *id, int *ret_sock)
 }
 
 /* What waits for programs of the user's (startContainer hooks; an exec, for the container to be resumed) takes its time. */
-static int await_reply(int sock, uint16_t type)
+static int await_reply(int sock, enum vm_message_type type)
 {
 	struct pollfd p = { .fd = sock, .events = POLLIN };
 	int n, timeout = type == VM_START || type == VM_EXEC || type == VM_EXEC_START ? -1 : REPLY_TIMEOUT_MS;
@@ -148,7 +148,14 @@ static int await_reply(int sock, uint16_t type)
 	return n == 0 ? ERR_PLAIN(-ETIMEDOUT, "the microVM does not answer") : 0;
 }
 
-int vm_call_with(int sock, const struct vm_message *h, const struct vm_extra *extra, char **ret_text, size_t *ret_len)
+int vm_ask(int sock, const struct vm_message *h, const struct vm_extra *extra)
+{
+	int r = vm_message_send(sock, h, extra->text, extra->fds, extra->n_fds, 0);
+
+	return r < 0 ? ERR_PLAIN(r, "the microVM is gone") : 0;
+}
+
+int vm_answer(int sock, enum vm_message_type request, char **ret_text, size_t *ret_len)
 {
 	_cleanup_free_ char *answer = malloc(VM_TEXT_MAX + 1);
 	int none[VM_FDS_MAX];
@@ -157,11 +164,7 @@ int vm_call_with(int sock, const struct vm_message *h, const struct vm_extra *ex
 
 	if (answer == NULL)
 		return ERR_NOMEM();
-	r = vm_message_send(sock, h, extra->text, extra->fds, extra->n_fds, 0);
-	if (r == 0)
-		r = await_reply(sock, h->type);
-	else
-		ERR_PLAIN(r, "the microVM is gone");
+	r = await_reply(sock, request);
 	if (r < 0)
 		return r;
 	r = vm_message_receive(sock, &reply, answer, none, 0);
@@ -180,6 +183,13 @@ int vm_call_with(int sock, const struct vm_message *h, const struct vm_extra *ex
 		answer = NULL;
 	}
 	return 0;
+}
+
+int vm_call_with(int sock, const struct vm_message *h, const struct vm_extra *extra, char **ret_text, size_t *ret_len)
+{
+	int r = vm_ask(sock, h, extra);
+
+	return r < 0 ? r : vm_answer(sock, h->type, ret_text, ret_len);
 }
 
 int vm_call(int sock, enum vm_message_type type, int32_t value, uint32_t flag, char **ret_text, size_t *ret_len)

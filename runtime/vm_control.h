@@ -85,4 +85,7 @@ int vm_connect(int state_dir, const char *id, int *ret_sock);
  * supervisor or the guest comes back as such, with its text; -ETIMEDOUT: no answer.
  */
 int vm_call(int sock, enum vm_message_type type, int32_t value, uint32_t flag, char **ret_text, size_t *ret_len);
+/* The two halves of it, for who waits in between for something else as well. request: the type that was asked for. */
+int vm_ask(int sock, const struct vm_message *h, const struct vm_extra *extra);
+int vm_answer(int sock, enum vm_message_type request, char **ret_text, size_t *ret_len);
 int vm_call_with(int sock, const struct vm_message *h, const struct vm_extra *extra, char **ret_text, size_t *ret_len);

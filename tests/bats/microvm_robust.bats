@@ -140,13 +140,27 @@ has_vm_programs() { [ -n "$(vm_programs)" ]; }
 	detached "$NACRE_BIN" --root "$ROOT" run "$ID" >/dev/null 2>"$T/err" </dev/null
 	pid=$!
 	wait_for 10 has_vm_programs
+	vm_programs | cut -d ' ' -f 1 | xargs kill -STOP	# it will not come up
 	kill -TERM "$pid"
-	# Either the signal ended the making of it, or it was passed on to the process, which ignores it as the first of its namespace.
-	sleep 5
-	[ ! -d "$ROOT/$ID" ] || nacre delete --force "$ID"
+	wait_for 2 gone "$pid"
 	wait "$pid" || result=$?
-	[ "$result" -ne 0 ]
+	equals 1 "$result"
+	equals "nacre: interrupted by a signal while the microVM was made" "$(cat "$T/err")"
 	assert_clean
+}
+
+gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
+
+@test "a signal that who called it has ignored does not end run while the guest starts (nohup)" {
+	local pid
+	sh_args 'exit 3'
+	detached sh -c 'trap "" HUP; exec "$0" "$@"' "$NACRE_BIN" --root "$ROOT" run "$ID" >/dev/null 2>"$T/err" </dev/null
+	pid=$!
+	wait_for 10 has_vm_programs
+	kill -HUP "$pid"
+	status=0
+	wait "$pid" || status=$?
+	equals "3 " "$status $(cat "$T/err")"
 }
 
 @test "two execs at once with a lot of output each: whole, and not mixed" {
