@@ -147,6 +147,12 @@ static int microvm_pids(struct instance *i, pid_t **ret_pids, size_t *ret_n)
 	return r < 0 ? r : channel_get_pids(&answer, ret_pids, ret_n);
 }
 
+/* Did it end just now, so that nobody answered? Its socket goes a moment before its process does. */
+static bool gone(const struct instance *i, int r)
+{
+	return r == -ENOENT || r == -ECONNREFUSED || r == -ECONNRESET || r == -EPIPE || !alive(i);
+}
+
 static int microvm_stats(struct instance *i, struct cgroup_stats *ret)
 {
 	_cleanup_free_ char *text = NULL;
@@ -155,7 +161,9 @@ static int microvm_stats(struct instance *i, struct cgroup_stats *ret)
 
 	*ret = (struct cgroup_stats){ .n_rdma = 0 };
 	r = ask(i, VM_STATS, 0, 0, &text, &len);
-	return r < 0 ? r : stats_wire_read(text, len, ret);
+	if (r < 0)
+		return gone(i, r) ? -ENOENT : r;
+	return stats_wire_read(text, len, ret);
 }
 
 /* What the guest has told, also when it is gone by now. */
