@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -65,6 +66,16 @@ int idmap_userns(const struct userns_req *maps, int *ret_fd)
 	return 0;
 }
 
+static bool same_ranges(const struct userns_range *a, size_t n_a, const struct userns_range *b, size_t n_b)
+{
+	return n_a == n_b && memcmp(a, b, n_a * sizeof(*a)) == 0;
+}
+
+static bool same_maps(const struct userns_req *a, const struct userns_req *b)
+{
+	return a != NULL && same_ranges(a->uid, a->n_uid, b->uid, b->n_uid) && same_ranges(a->gid, a->n_gid, b->gid, b->n_gid);
+}
+
 int idmap_apply(const struct mount_req *m, int tree, int userns)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns };
@@ -81,4 +92,26 @@ int idmap_apply(const struct mount_req *m, int tree, int userns)
 	if (r == -EPERM)
 		ERR_HINT(r, "it needs CAP_SYS_ADMIN over the source's file system, and a source that is not id-mapped already");
 	return r;
+}
+
+int idmap_tree(const struct mount_req *m, int tree, int joined, struct idmap_memory *last)
+{
+	int r;
+
+	if (m->idmap_maps == NULL)
+		return idmap_apply(m, tree, joined);
+	if (!same_maps(last->maps, m->idmap_maps)) {
+		fd_close(&last->userns);
+		last->maps = NULL;
+		r = idmap_userns(m->idmap_maps, &last->userns);
+		if (r < 0)
+			return ERR_CONTEXT(r, "the id map of the mount at \"%s\"", m->target);
+		last->maps = m->idmap_maps;
+	}
+	return idmap_apply(m, tree, last->userns);
+}
+
+void idmap_memory_deinit(struct idmap_memory *m)
+{
+	fd_close(&m->userns);
 }

@@ -22,3 +22,16 @@ int idmap_userns(const struct userns_req *maps, int *ret_fd);
  * ridmap to all of it. What the kernel refuses (-EINVAL: a file system that cannot do it; -EPERM) gets a text.
  */
 int idmap_apply(const struct mount_req *m, int tree, int userns);
+
+/* The user namespace of the id-mapped mount before: most often the next has the same maps. */
+struct idmap_memory {
+	const struct userns_req *maps;
+	int userns;
+};
+
+#define IDMAP_MEMORY_NULL { .maps = NULL, .userns = -1 }
+
+/* idmap_apply() with the mount's own maps, or with those of a user namespace that is joined. */
+int idmap_tree(const struct mount_req *m, int tree, int joined, struct idmap_memory *last);
+void idmap_memory_deinit(struct idmap_memory *m);
+#define _cleanup_idmap_memory_ __attribute__((cleanup(idmap_memory_deinit)))

@@ -9,6 +9,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "namespaces/copy_up.h"
@@ -65,6 +66,28 @@ int mount_attach(int mountfd, int target)
 int mount_set_readonly(int mountfd)
 {
 	return set_attr(mountfd, 0, MOUNT_ATTR_RDONLY, 0, 0);
+}
+
+int mount_attrs(int fd, uint64_t *ret_attrs)
+{
+	static const struct {
+		unsigned long flag;
+		uint64_t attr;
+	} flags[] = {
+		{ ST_RDONLY, MOUNT_ATTR_RDONLY },	{ ST_NOSUID, MOUNT_ATTR_NOSUID },
+		{ ST_NODEV, MOUNT_ATTR_NODEV },		{ ST_NOEXEC, MOUNT_ATTR_NOEXEC },
+		{ ST_NOATIME, MOUNT_ATTR_NOATIME },	{ ST_NODIRATIME, MOUNT_ATTR_NODIRATIME },
+		{ 8192 /* ST_NOSYMFOLLOW */, MOUNT_ATTR_NOSYMFOLLOW },
+	};
+	struct statvfs v;
+
+	if (fstatvfs(fd, &v) < 0)
+		return ERR(-errno, "cannot read the flags of a mount");
+	*ret_attrs = (v.f_flag & (ST_NOATIME | ST_RELATIME)) == 0 ? MOUNT_ATTR_STRICTATIME : 0;
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
+		if (v.f_flag & flags[i].flag)
+			*ret_attrs |= flags[i].attr;
+	return 0;
 }
 
 int mount_isolate(unsigned long flag)

@@ -22,6 +22,9 @@
  */
 int mount_open_tree(const struct mount_req *m, int *ret_tree);
 
+/* The MOUNT_ATTR_* flags that the mount of fd has, and MOUNT_ATTR_RDONLY also when its file system has it. -errno with text. */
+int mount_attrs(int fd, uint64_t *ret_attrs);
+
 struct mount_context {
 	int root;		/* fd of the container's root mount */
 	const char *cgroup_dir;	/* host path of the container's cgroup, NULL: none */

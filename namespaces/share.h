@@ -9,10 +9,12 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* The source of a bind mount, as mount_open_tree() gives it; the flags that it was opened with hold here. */
 struct share_entry {
 	size_t index;		/* N */
+	uint64_t attrs;		/* MOUNT_ATTR_* that its top has, for who tells the virtual machine; not used here */
 	int tree;
 };
 

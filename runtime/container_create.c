@@ -87,22 +87,6 @@ static int open_namespaces(struct build *b)
 	return 0;
 }
 
-/* The user namespace of the id-mapped mount before: most often the next has the same maps. */
-struct idmap_memory {
-	const struct userns_req *maps;
-	int userns;
-};
-
-static bool same_ranges(const struct userns_range *a, size_t n_a, const struct userns_range *b, size_t n_b)
-{
-	return n_a == n_b && memcmp(a, b, n_a * sizeof(*a)) == 0;
-}
-
-static bool same_maps(const struct userns_req *a, const struct userns_req *b)
-{
-	return a != NULL && same_ranges(a->uid, a->n_uid, b->uid, b->n_uid) && same_ranges(a->gid, a->n_gid, b->gid, b->n_gid);
-}
-
 static int joined_userns(const struct build *b)
 {
 	for (size_t i = 0; i < b->ns.n_join; i++)
@@ -111,26 +95,9 @@ static int joined_userns(const struct build *b)
 	return FD_NONE;
 }
 
-static int map_ids(const struct build *b, const struct mount_req *m, int tree, struct idmap_memory *last)
-{
-	int r;
-
-	if (m->idmap_maps == NULL)
-		return idmap_apply(m, tree, joined_userns(b));
-	if (!same_maps(last->maps, m->idmap_maps)) {
-		fd_close(&last->userns);
-		last->maps = NULL;
-		r = idmap_userns(m->idmap_maps, &last->userns);
-		if (r < 0)
-			return ERR_CONTEXT(r, "the id map of the mount at \"%s\"", m->target);
-		last->maps = m->idmap_maps;
-	}
-	return idmap_apply(m, tree, last->userns);
-}
-
 static int open_each_tree(struct build *b)
 {
-	struct idmap_memory last = { .userns = FD_NONE };
+	_cleanup_idmap_memory_ struct idmap_memory last = IDMAP_MEMORY_NULL;
 	const struct plan *p = b->i->plan;
 	int r = 0;
 
@@ -139,9 +106,8 @@ static int open_each_tree(struct build *b)
 			continue;
 		r = mount_open_tree(&p->mounts[i], &b->trees[i]);
 		if (r == 0 && p->mounts[i].idmap != MOUNT_IDMAP_NONE)
-			r = map_ids(b, &p->mounts[i], b->trees[i], &last);
+			r = idmap_tree(&p->mounts[i], b->trees[i], joined_userns(b), &last);
 	}
-	fd_close(&last.userns);
 	return r;
 }
 

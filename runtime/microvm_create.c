@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * create of the microVM back end: what the host can and cannot do of a plan, what is prepared for the supervisor
- * (vm_supervisor.h), its birth, the answers to it.
+ * create of the microVM back end: what is prepared for the supervisor (vm_supervisor.h), its birth, the answers to it.
  */
 #include "runtime/backend.h"
 
@@ -16,7 +15,6 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -24,6 +22,7 @@
 #include "microvm/initramfs.h"
 #include "microvm/kernel_find.h"
 #include "microvm/qemu.h"
+#include "namespaces/idmap.h"
 #include "namespaces/mount.h"
 #include "oci/spec.h"
 #include "runtime/base/arena.h"
@@ -77,79 +76,6 @@ static void build_deinit(struct build *b)
 }
 #define _cleanup_build_ __attribute__((cleanup(build_deinit)))
 
-/* ---- what cannot be ---- */
-
-/* Namespaces are the guest's, but for the network one, in which the monitor is. */
-static int check_namespaces(const struct plan *p)
-{
-	static const struct {
-		unsigned int flag;
-		const char *name;
-	} needed[] = { { CLONE_NEWNET, "network" }, { CLONE_NEWPID, "pid" }, { CLONE_NEWIPC, "ipc" }, { CLONE_NEWNS, "mount" } };
-
-	for (size_t k = 0; k < ARRAY_SIZE(needed); k++)
-		if (!plan_has_ns(p, needed[k].flag))
-			return ERR_PLAIN(-ENOTSUP, "config.json: linux.namespaces: without %s the host's would be shared, which a microVM "
-					 "cannot", needed[k].name);
-	for (size_t k = 0; k < p->n_ns; k++)
-		if (p->ns[k].path != NULL && p->ns[k].flag != CLONE_NEWNET)
-			return ERR_PLAIN(-ENOTSUP, "config.json: linux.namespaces: \"%s\" (%s) is of the host's kernel, a microVM cannot "
-					 "join it", p->ns[k].path, ns_name(p->ns[k].flag));
-	return 0;
-}
-
-/* Nodes that mean the same in every kernel. */
-static bool virtual_device(const struct device_req *d)
-{
-	static const struct {
-		unsigned int major, minor;
-	} known[] = { { 1, 3 }, { 1, 5 }, { 1, 7 }, { 1, 8 }, { 1, 9 }, { 5, 0 }, { 5, 1 }, { 5, 2 }, { 10, 200 }, { 10, 229 } };
-
-	if (d->type == S_IFIFO)
-		return true;
-	for (size_t k = 0; k < ARRAY_SIZE(known); k++)
-		if (d->type == S_IFCHR && d->major == known[k].major && d->minor == known[k].minor)
-			return true;
-	return false;
-}
-
-static int check_devices(const struct plan *p)
-{
-	for (size_t k = 0; k < p->n_devices; k++)
-		if (!virtual_device(&p->devices[k]))
-			return ERR_PLAIN(-ENOTSUP, "config.json: linux.devices: \"%s\" (%u:%u) is a device of the host, which the microVM does "
-					 "not have", p->devices[k].path, p->devices[k].major, p->devices[k].minor);
-	return 0;
-}
-
-static int check_process(const struct plan *p)
-{
-	if (!p->has_process)
-		return 0;
-	if (p->process.apparmor != NULL || p->process.selinux != NULL)
-		return ERR_HINT(ERR_PLAIN(-ENOTSUP, "config.json: process: the guest's kernel has no AppArmor or SELinux policy to apply a "
-						    "label of"),
-				"Engines have an option for none, as podman's --security-opt apparmor=unconfined or label=disable.");
-	if (p->process.preserve_fds > 0)
-		return ERR_PLAIN(-ENOTSUP, "file descriptors (--preserve-fds, LISTEN_FDS) cannot be handed into a microVM");
-	return 0;
-}
-
-int microvm_check(const struct plan *p)
-{
-	int r = backend_container.check(p);
-
-	if (r == 0 && geteuid() != 0)
-		r = ERR_PLAIN(-EPERM, "microVMs need root in this version of nacre");
-	if (r == 0)
-		r = check_namespaces(p);
-	if (r == 0)
-		r = check_devices(p);
-	if (r == 0)
-		r = check_process(p);
-	return r;
-}
-
 /* ---- what the supervisor gets ---- */
 
 static int open_network(struct build *b)
@@ -176,9 +102,13 @@ static int open_network(struct build *b)
 	return 0;
 }
 
-/* Sources of bind mounts are host paths, opened with the host's view; read-only ones are so here, whatever the guest does. */
+/*
+ * Sources of bind mounts are host paths, opened with the host's view; read-only ones are so here, whatever the guest does. Their ids are
+ * mapped here, too: the guest's file system (FUSE) has no id-mapped mounts, and its ids are what the file server tells.
+ */
 static int open_trees(struct build *b)
 {
+	_cleanup_idmap_memory_ struct idmap_memory last = IDMAP_MEMORY_NULL;
 	const struct plan *p = b->i->plan;
 	int r = p->vm.image == NULL ? rootfs_open(p->rootfs, &b->start.share.rootfs) : 0;
 
@@ -195,10 +125,15 @@ static int open_trees(struct build *b)
 		if (!p->mounts[k].bind || p->mounts[k].remount)
 			continue;
 		*e = (struct share_entry){ .index = k, .tree = FD_NONE };
+		b->start.share.n_entries++;
 		r = mount_open_tree(&p->mounts[k], &e->tree);
+		/* A user namespace of the host's is not joined, see check_namespaces(). */
+		if (r == 0 && p->mounts[k].idmap != MOUNT_IDMAP_NONE)
+			r = idmap_tree(&p->mounts[k], e->tree, FD_NONE, &last);
+		if (r == 0)
+			r = mount_attrs(e->tree, &e->attrs);
 		if (r < 0)
 			return r;
-		b->start.share.n_entries++;
 	}
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include "runtime/vm_describe.h"
 
 #include <errno.h>
+#include <linux/mount.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/random.h>
@@ -13,6 +14,7 @@
 #include "namespaces/net_config.h"
 #include "oci/json.h"
 #include "runtime/base/err.h"
+#include "runtime/base/str.h"
 #include "runtime/net_wire.h"
 #include "runtime/plan.h"
 #include "runtime/vm_supervisor.h"
@@ -48,14 +50,36 @@ static void write_time(struct json_writer *w)
 	json_object_close(w);
 }
 
-/* The same mounts whose sources are put into the share, see microvm_create.c. */
-static void write_mounts(struct json_writer *w, const struct plan *p)
+static void write_flags(struct json_writer *w, uint64_t attrs)
+{
+	static const struct {
+		uint64_t attr;
+		const char *word;
+	} words[] = {
+		{ MOUNT_ATTR_RDONLY, "ro" },		{ MOUNT_ATTR_NOSUID, "nosuid" },
+		{ MOUNT_ATTR_NODEV, "nodev" },		{ MOUNT_ATTR_NOEXEC, "noexec" },
+		{ MOUNT_ATTR_NOATIME, "noatime" },	{ MOUNT_ATTR_NODIRATIME, "nodiratime" },
+		{ MOUNT_ATTR_STRICTATIME, "strictatime" }, { MOUNT_ATTR_NOSYMFOLLOW, "nosymfollow" },
+	};
+
+	json_key(w, "flags");
+	json_array_open(w);
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (attrs & words[i].attr)
+			json_string(w, words[i].word);
+	json_array_close(w);
+}
+
+static void write_mounts(struct json_writer *w, const struct share_req *s)
 {
 	json_key(w, "mounts");
 	json_array_open(w);
-	for (size_t i = 0; i < p->n_mounts; i++)
-		if (p->mounts[i].bind && !p->mounts[i].remount)
-			json_uint(w, i);
+	for (size_t i = 0; i < s->n_entries; i++) {
+		json_object_open(w);
+		json_kv_uint(w, "index", s->entries[i].index);
+		write_flags(w, s->entries[i].attrs);
+		json_object_close(w);
+	}
 	json_array_close(w);
 }
 
@@ -90,7 +114,7 @@ int vm_describe(const struct vm_start *s, const struct net_config *n, char **ret
 	r = write_entropy(w);
 	json_kv_string(w, "share", MACHINE_FS_TAG);
 	write_root(w, s);
-	write_mounts(w, p);
+	write_mounts(w, &s->share);
 	if (n->n_interfaces > 0) {
 		json_key(w, "network");
 		net_wire_write(w, n);

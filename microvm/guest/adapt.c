@@ -13,12 +13,13 @@
 
 #define OWN_NETWORK "/proc/self/ns/net"
 
-static bool in_share(const struct guest_description *d, size_t mount)
+/* NULL: its source is not in the share. */
+static const struct guest_mount *in_share(const struct guest_description *d, size_t mount)
 {
 	for (size_t i = 0; i < d->n_mounts; i++)
-		if (d->mounts[i] == mount)
-			return true;
-	return false;
+		if (d->mounts[i].index == mount)
+			return &d->mounts[i];
+	return NULL;
 }
 
 static bool has_option(const struct spec_mount *m, const char *option)
@@ -55,13 +56,36 @@ static int bind_sysfs(struct arena *a, struct spec_mount *m)
 	return 0;
 }
 
+/*
+ * A mount begins with its source's flags, and its own options come after. The ids that the share shows are mapped already.
+ */
+static int share_options(struct arena *a, const struct guest_mount *shared, struct spec_mount *m)
+{
+	const char **v = arena_array(a, shared->n_flags + m->options.n + 1, sizeof(*v));
+	size_t n = 0;
+
+	if (v == NULL)
+		return ERR_NOMEM();
+	for (size_t i = 0; i < shared->n_flags; i++)
+		v[n++] = shared->flags[i];
+	for (size_t i = 0; i < m->options.n; i++)
+		if (!str_eq(m->options.v[i], "idmap") && !str_eq(m->options.v[i], "ridmap"))
+			v[n++] = m->options.v[i];
+	v[n] = NULL;
+	m->options = (struct strv){ .v = v, .n = n };
+	m->n_uid_map = m->n_gid_map = 0;
+	return 0;
+}
+
 static int adapt_mount(struct spec *s, struct spec_mount *m, size_t i, const struct guest_description *d)
 {
-	if (in_share(d, i)) {
+	const struct guest_mount *shared = in_share(d, i);
+
+	if (shared != NULL) {
 		if (!is_bind(m))
 			return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu]: is in the share, but is no bind mount", i);
 		m->source = arena_printf(s->arena, SHARE_MOUNT "/mounts/%zu", i);
-		return m->source == NULL ? ERR_NOMEM() : 0;
+		return m->source == NULL ? ERR_NOMEM() : share_options(s->arena, shared, m);
 	}
 	/* Its source would be a path of the guest's. */
 	if (is_bind(m) && !has_option(m, "remount"))
@@ -77,7 +101,7 @@ static int adapt_mounts(struct spec *s, const struct guest_description *d)
 
 	if (v == NULL)
 		return ERR_NOMEM();
-	if (d->n_mounts > 0 && d->mounts[d->n_mounts - 1] >= s->n_mounts)
+	if (d->n_mounts > 0 && d->mounts[d->n_mounts - 1].index >= s->n_mounts)
 		return ERR_PLAIN(-EINVAL, "the guest description: mounts: config.json has %zu only", s->n_mounts);
 	for (size_t i = 0; i < s->n_mounts; i++) {
 		int r;
@@ -109,6 +133,31 @@ static int adapt_namespaces(struct spec *s)
 		}
 	}
 	l->namespaces = v;
+	return 0;
+}
+
+int guest_take_sysctls(struct spec *s, const struct spec_kv **ret, size_t *ret_n)
+{
+	struct spec_linux *l = &s->linux_;
+	struct spec_kv *net = arena_array(s->arena, l->n_sysctl, sizeof(*net)), *rest = arena_array(s->arena, l->n_sysctl, sizeof(*rest));
+	size_t n_rest = 0;
+
+	*ret_n = 0;
+	*ret = net;
+	if (net == NULL || rest == NULL)
+		return ERR_NOMEM();
+	if (!has_namespace(s, "user"))
+		return 0;
+	for (size_t i = 0; i < l->n_sysctl; i++) {
+		bool of_net = str_starts(l->sysctl[i].key, "net.") || str_starts(l->sysctl[i].key, "net/");
+
+		if (of_net)
+			net[(*ret_n)++] = l->sysctl[i];
+		else
+			rest[n_rest++] = l->sysctl[i];
+	}
+	l->sysctl = rest;
+	l->n_sysctl = n_rest;
 	return 0;
 }
 

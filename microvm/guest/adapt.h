@@ -7,6 +7,7 @@
  *	namespaces		network: the guest's own, which has the cards. The others are new
  *	sysfs			with a user namespace: bound from /sys, since the kernel gives a new one only to who owns the
  *				network namespace
+ *	sysctl			net.…, with a user namespace: of the machine, see guest_take_sysctls()
  *	cgroupsPath		the guest has its own tree
  *	resources		pids, devices, hugepages, and unified keys of those. The rest are limits of the host's cgroup
  *	hooks			startContainer. The others are the host's
@@ -14,11 +15,20 @@
  */
 #pragma once
 
+#include <stddef.h>
+
 struct guest_description;
 struct spec;
+struct spec_kv;
 
 /* Changes s, in whose arena new texts are. -EINVAL or -ENOMEM with a text. data is a struct guest_description. */
 int guest_adapt(struct spec *s, const void *data);
+
+/*
+ * Takes the sysctls out of s that its container could not set itself: those of the network, which is the machine's, from inside a
+ * user namespace. They are the caller's to set. -ENOMEM with a text.
+ */
+int guest_take_sysctls(struct spec *s, const struct spec_kv **ret, size_t *ret_n);
 
 /* The same for resources alone (update): of a spec that has only them. -ENOMEM with a text. */
 int guest_adapt_resources(struct spec *s);

@@ -98,10 +98,55 @@ static int read_entropy(struct arena *a, const struct json *root, struct guest_d
 	return 0;
 }
 
+static int check_keys(struct arena *a, const struct json *root, const char *const *known, size_t n)
+{
+	for (const struct json *j = root->child; j != NULL; j = j->next)
+		if (!str_in(j->key, known, n))
+			return bad(a, j, "is not known");
+	return 0;
+}
+
+/* No other words, whatever the host says: what they do is the mount's, not the file system's. */
+static int read_flags(struct arena *a, const struct json *list, struct guest_mount *ret)
+{
+	static const char *const known[] = GUEST_MOUNT_FLAGS;
+
+	ret->flags = arena_array(a, list->n, sizeof(*ret->flags));
+	if (ret->flags == NULL)
+		return ERR_NOMEM();
+	for (const struct json *j = list->child; j != NULL; j = j->next) {
+		if (j->type != JSON_STRING || !str_in(j->text, known, ARRAY_SIZE(known)))
+			return bad(a, j, "is no flag of a mount");
+		ret->flags[ret->n_flags++] = j->text;
+	}
+	return 0;
+}
+
+static int read_mount(struct arena *a, const struct json *object, size_t least, struct guest_mount *ret)
+{
+	static const char *const known[] = { "index", "flags" };
+	const struct json *index, *flags;
+	uint64_t v = 0;
+	int r;
+
+	if (object->type != JSON_OBJECT)
+		return bad(a, object, "must be an object");
+	r = check_keys(a, object, known, ARRAY_SIZE(known));
+	if (r == 0)
+		r = need(object, "index", JSON_NUMBER, &index);
+	if (r == 0)
+		r = need(object, "flags", JSON_ARRAY, &flags);
+	if (r == 0 && parse_u64(index->text, least, UINT32_MAX, &v) < 0)
+		r = bad(a, index, "is not the number of a mount, in ascending order");
+	ret->index = (size_t)v;
+	return r == 0 ? read_flags(a, flags, ret) : r;
+}
+
 static int read_mounts(struct arena *a, const struct json *root, struct guest_description *d)
 {
 	const struct json *list;
-	size_t *out, n = 0;
+	struct guest_mount *out;
+	size_t n = 0;
 	int r = need(root, "mounts", JSON_ARRAY, &list);
 
 	if (r < 0)
@@ -111,16 +156,13 @@ static int read_mounts(struct arena *a, const struct json *root, struct guest_de
 	out = arena_array(a, list->n, sizeof(*out));
 	if (out == NULL)
 		return ERR_NOMEM();
-	for (const struct json *j = list->child; j != NULL; j = j->next) {
-		uint64_t v = 0;
-
-		if (j->type != JSON_NUMBER || parse_u64(j->text, n > 0 ? out[n - 1] + 1 : 0, UINT32_MAX, &v) < 0)
-			return bad(a, j, "is not the number of a mount, in ascending order");
-		out[n++] = (size_t)v;
+	for (const struct json *j = list->child; r == 0 && j != NULL; j = j->next) {
+		r = read_mount(a, j, n > 0 ? out[n - 1].index + 1 : 0, &out[n]);
+		n++;
 	}
 	d->mounts = out;
 	d->n_mounts = n;
-	return 0;
+	return r;
 }
 
 static int read_network(struct arena *a, const struct json *root, struct guest_description *d)
@@ -137,14 +179,6 @@ static int read_network(struct arena *a, const struct json *root, struct guest_d
 	r = net_wire_read(a, NAME, j, c);
 	d->network = c;
 	return r;
-}
-
-static int check_keys(struct arena *a, const struct json *root, const char *const *known, size_t n)
-{
-	for (const struct json *j = root->child; j != NULL; j = j->next)
-		if (!str_in(j->key, known, n))
-			return bad(a, j, "is not known");
-	return 0;
 }
 
 static int read_image(struct arena *a, const struct json *root, struct guest_image *ret)

@@ -11,7 +11,9 @@
  *	share		the tag of the one virtio-fs export; mounted on SHARE_MOUNT here
  *	rootfs		path of the root file system in the share: "/rootfs"; or, in its place:
  *	image		{ "device": "/dev/vda", "type": "ext4", "readOnly": bool }: it is on a disk; mounted on IMAGE_MOUNT here
- *	mounts		[ n, … ]: of these mounts of config.json (by index) the source is in the share, as /mounts/n
+ *	mounts		[ { "index": n, "flags": [ "nosuid", … ] }, … ]: of these mounts of config.json, in ascending order, the source is in
+ *			the share, as /mounts/n; flags, in the words of mount options, are what the source has on the host,
+ *			which a file system of the guest's does not tell
  *	network		optional: runtime/net_wire.h
  *
  * Strict: all but network must be there, and one of rootfs and image; nothing else may be.
@@ -28,10 +30,17 @@ struct net_config;
 #define IMAGE_MOUNT "/image"
 #define GUEST_MOUNTS_MAX 4096
 #define GUEST_ENTROPY_MAX 512
+#define GUEST_MOUNT_FLAGS { "ro", "nosuid", "nodev", "noexec", "noatime", "nodiratime", "strictatime", "nosymfollow" }
 
 struct guest_image {
 	const char *device, *type;	/* device: absolute; NULL: the root file system is in the share */
 	bool read_only;
+};
+
+struct guest_mount {
+	size_t index;
+	const char **flags;
+	size_t n_flags;
 };
 
 struct guest_description {
@@ -40,7 +49,7 @@ struct guest_description {
 	uint64_t seconds, nanoseconds;
 	const unsigned char *entropy;
 	size_t entropy_size;
-	const size_t *mounts;		/* ascending */
+	const struct guest_mount *mounts;	/* ascending */
 	size_t n_mounts;
 	const struct net_config *network;	/* NULL: none */
 };

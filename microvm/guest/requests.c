@@ -16,6 +16,7 @@
 #include "microvm/guest/description.h"
 #include "microvm/guest/guest_image.h"
 #include "oci/spec.h"
+#include "namespaces/procfs.h"
 #include "runtime/backend.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
@@ -57,6 +58,23 @@ static int write_config(const struct channel_frame *f)
 	return r < 0 ? ERR(r, "cannot write config.json in the guest") : 0;
 }
 
+/* As config.json, and what the machine itself has to be given of it: that happens here, in whose namespaces the machine's are. */
+static int adapt(struct spec *s, const void *data)
+{
+	_cleanup_close_ int proc = FD_NONE;
+	const struct spec_kv *sysctls = NULL;
+	size_t n = 0;
+	int r = guest_adapt(s, data);
+
+	if (r == 0)
+		r = guest_take_sysctls(s, &sysctls, &n);
+	if (r == 0 && n > 0)
+		r = procfs_open(&proc);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = procfs_sysctl(proc, sysctls[i].key, sysctls[i].value);
+	return r;
+}
+
 static int create(const struct job_call *c, struct buf *answer)
 {
 	_cleanup_opened_ struct opened o = OPENED_NULL;
@@ -64,7 +82,7 @@ static int create(const struct job_call *c, struct buf *answer)
 		.root = GUEST_STATE, .id = c->description->id, .bundle = GUEST_BUNDLE, .bundle_told = c->description->bundle,
 		.isolation = "container",
 		.cgroup_manager = CGROUP_MANAGER_FS, .console_fd = c->console,
-		.adapt = guest_adapt, .adapt_data = c->description,
+		.adapt = adapt, .adapt_data = c->description,
 	};
 	int pid, r = write_config(c->frame);
 

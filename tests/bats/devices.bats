@@ -33,6 +33,7 @@ load helpers
 
 # The mode of the first has the bits of its type, too, as podman sends it.
 @test "linux.devices: c, b, u, p with mode and owner" {
+	requires container	# the host's devices are refused for a microVM
 	config '.linux.devices = [
 		{path: "/dev/d-c", type: "c", major: 10, minor: 229, fileMode: 8576, uid: 1000, gid: 1001},
 		{path: "/dev/d-b", type: "b", major: 7, minor: 3, fileMode: 416, uid: 0, gid: 6},
@@ -142,6 +143,7 @@ try_kmsg() {
 }
 
 @test "without cgroups there are no device rules, and no failure" {
+	requires container	# a guest has a cgroup always, and rules with it
 	caps MKNOD DAC_OVERRIDE SYSLOG
 	config '.root.readonly = false'
 	sh_args 'mknod /tmp/k c 1 11 && (: </tmp/k) && echo read'

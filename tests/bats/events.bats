@@ -212,6 +212,7 @@ events_ended() {
 }
 
 @test "without a cgroup it says why it cannot" {
+	requires container	# inside a guest there always is one
 	config '.linux.namespaces -= [{"type": "cgroup"}] | .mounts |= map(select(.type != "cgroup"))'
 	args sleep 1000
 	nacre --cgroup-manager disabled run -d "$ID" </dev/null

@@ -77,6 +77,7 @@ numbers() { cut -d' ' -f1 <<<"$output" | tr '\n' ' '; }
 }
 
 @test "--preserve-fds N: 3 to 2 + N, readable" {
+	requires container	# refused for a microVM
 	args fdlist
 	run nacre run --preserve-fds 2 "$ID" 3</etc/passwd 4<"$BUNDLE/config.json" 5</etc/group
 	[ "$(numbers)" = "0 1 2 3 4 " ]
@@ -116,6 +117,7 @@ numbers() { cut -d' ' -f1 <<<"$output" | tr '\n' ' '; }
 }
 
 @test "--preserve-fds: create keeps them for start" {
+	requires container	# refused for a microVM
 	echo kept >"$T/file"
 	sh_args 'cat <&3'
 	nacre create --preserve-fds 1 "$ID" 3<"$T/file" >"$T/out"
@@ -124,6 +126,7 @@ numbers() { cut -d' ' -f1 <<<"$output" | tr '\n' ' '; }
 }
 
 @test "exec --preserve-fds, also with --process" {
+	requires container	# refused for a microVM
 	echo passed >"$T/file"
 	run_sleeping
 	[ "$(nacre exec --preserve-fds 1 "$ID" sh -c 'cat <&3' 3<"$T/file")" = passed ]
@@ -132,6 +135,7 @@ numbers() { cut -d' ' -f1 <<<"$output" | tr '\n' ' '; }
 }
 
 @test "LISTEN_FDS: passed, with LISTEN_PID 1" {
+	requires container	# refused for a microVM
 	sh_args 'echo "$LISTEN_FDS $LISTEN_PID $$"; fdlist'
 	LISTEN_FDS=2 run nacre run "$ID" 3</etc/passwd 4</etc/group 5</etc/hosts
 	[ "$status" -eq 0 ]
@@ -140,6 +144,7 @@ numbers() { cut -d' ' -f1 <<<"$output" | tr '\n' ' '; }
 }
 
 @test "LISTEN_FDS with LISTEN_PID of the runtime: passed" {
+	requires container	# refused for a microVM
 	args fdlist
 	run timeout 20 sh -c 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" --root "$1" run "$2" 3</etc/passwd' "$NACRE_BIN" "$ROOT" "$ID"
 	[ "$(numbers)" = "0 1 2 3 " ]
@@ -153,6 +158,7 @@ numbers() { cut -d' ' -f1 <<<"$output" | tr '\n' ' '; }
 }
 
 @test "LISTEN_FDS and --preserve-fds add up" {
+	requires container	# refused for a microVM
 	args fdlist
 	LISTEN_FDS=1 run nacre run --preserve-fds 1 "$ID" 3</etc/passwd 4</etc/group 5</etc/hosts
 	[ "$(numbers)" = "0 1 2 3 4 " ]
@@ -175,6 +181,7 @@ numbers() { cut -d' ' -f1 <<<"$output" | tr '\n' ' '; }
 }
 
 @test "stdin closed: nothing of the runtime's in its place" {
+	requires container	# in a guest it is a pipe that ends
 	args fdlist
 	run --separate-stderr bash -c 'exec "$0" --root "$1" run "$2" 0<&-' "$NACRE_BIN" "$ROOT" "$ID"
 	[ "$status" -eq 0 ]

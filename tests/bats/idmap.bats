@@ -94,6 +94,7 @@ volume() {
 }
 
 @test "attributes and propagation are kept beside the map" {
+	requires container	# rshared is refused for a microVM
 	volume rbind,ridmap,ro,nosuid,rnodev,rshared 1000:5000:10 2000:6000:10
 	sh_args 'stat -c %u:%g /mnt/file; grep " /mnt" /proc/self/mountinfo'
 	run -0 with_volume 'nacre run "$ID"'
@@ -133,6 +134,7 @@ volume() {
 }
 
 @test "a user namespace that is joined: its maps" {
+	requires container	# refused for a microVM
 	with_userns
 	args sleep 100
 	nacre run -d "$ID-a" </dev/null
@@ -160,7 +162,7 @@ volume() {
 }
 
 @test "a container that lives holds no user namespace and no process more" {
-	requires strace
+	requires strace container	# a microVM has processes
 	volume bind,idmap 1000:5000:10 2000:6000:10
 	args sleep 100
 	run -0 with_volume 'nacre run -d "$ID" </dev/null >/dev/null; pgrep -P "$(nacre state "$ID" | jq .pid)" || echo none
@@ -195,6 +197,7 @@ volume() {
 }
 
 @test "a source that is id-mapped already: an error" {
+	requires container	# makes the source by a container's mount namespace
 	volume bind,idmap 1000:5000:10 2000:6000:10
 	mkdir "$T/mapped" "$T/old" "$BUNDLE/rootfs/host"
 	# A container that sees the host at /host, and there the id-mapped mount: nacre is run in its mount namespace.
@@ -212,7 +215,7 @@ volume() {
 }
 
 @test "without privileges: a clear error" {
-	requires setpriv
+	requires setpriv container	# a microVM needs root
 	config '.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 65534, size: 1}]
 		| .linux.gidMappings = .linux.uidMappings'
 	volume bind,idmap
@@ -224,6 +227,7 @@ volume() {
 }
 
 @test "maps that the kernel refuses: an error, and the process that was to hold them is gone" {
+	requires container	# the container itself would be what the kernel refuses first
 	volume bind,idmap 1000:5000:10 2000:6000:10
 	config --arg s "$T" '.mounts[-1].source = $s'
 	# Root of a user namespace that has one id has no 5000 to give.

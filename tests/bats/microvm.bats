@@ -158,6 +158,37 @@ setup() {
 	requires root microvm
 	config '.linux.namespaces |= map(select(.type != "pid"))'
 	refused 1 "linux.namespaces: without pid" run "$ID"
+	config '.linux.namespaces += [{type: "pid"}] | .mounts += [{destination: "/mnt", type: "overlay", source: "overlay", options: ["lowerdir=/a:/b"]}]'
+	refused 1 "config.json: mounts[7].type: the layers of an overlay are paths of the host" run "$ID"
+	config --arg s "$T" '.mounts[7] = {destination: "/mnt", type: "bind", source: $s, options: ["rbind", "rshared"]}'
+	refused 1 "config.json: mounts[7].options: rshared: what is mounted in a microVM cannot be seen on the host" run "$ID"
+}
+
+@test "what is mounted on the host below a volume, before and while it runs, is there; ro is for all of it" {
+	requires root microvm
+	mkdir "$T/volume"
+	mount -t tmpfs t "$T/volume"
+	mount --make-shared "$T/volume"
+	mkdir "$T/volume/before" "$T/volume/later"
+	config --arg s "$T/volume" '.mounts += [{destination: "/volume", type: "bind", source: $s, options: ["rbind", "rslave", "ro"]}]'
+	args sleep 1000
+	mount -t tmpfs t "$T/volume/before"
+	touch "$T/volume/before/file"
+	nacre run -d "$ID" </dev/null
+	mount -t tmpfs t "$T/volume/later"
+	touch "$T/volume/later/file"
+	equals file "$(nacre exec "$ID" ls /volume/before)"
+	equals file "$(nacre exec "$ID" ls /volume/later)"
+	try nacre exec "$ID" touch /volume/before/x
+	[[ "$stderr" == *"Read-only file system"* ]]
+}
+
+# The file server has it open; the delete is the teardown's otherwise.
+cleanup() {
+	if mountpoint -q "$T/volume"; then
+		nacre delete --force "$ID"
+		umount -R "$T/volume"
+	fi
 }
 
 @test "the monitor is killed: the container ends with an error, and is deleted" {

@@ -170,6 +170,7 @@ check_tree() {
 export -f check_tree
 
 @test "recursive options set flags on the whole tree" {
+	requires container	# a source is one mount in a guest, whatever is mounted below it on the host
 	args cat /proc/self/mountinfo
 	run -0 in_table_ns 'mount -t tmpfs t "$T/src"; mkdir "$T/src/sub"; mount -t tmpfs t "$T/src/sub"
 		check_tree ro top:ro ro
@@ -187,6 +188,7 @@ export -f check_tree
 }
 
 @test "recursive options clear flags of the whole tree" {
+	requires container	# a source is one mount in a guest, whatever is mounted below it on the host
 	args cat /proc/self/mountinfo
 	run -0 in_table_ns 'mount -t tmpfs t "$T/src"; mkdir "$T/src/sub"; mount -t tmpfs t "$T/src/sub"
 		for m in "$T/src/sub" "$T/src"; do mount -o remount,bind,ro,nosuid,nodev,noexec,noatime,nodiratime "$m"; done
@@ -232,6 +234,7 @@ tmpfs - - unbindable'
 }
 
 @test "propagation of bind mounts of a shared tree" {
+	requires container	# a source is one mount in a guest, whatever is mounted below it on the host
 	args cat /proc/self/mountinfo
 	run -0 in_table_ns 'mount -t tmpfs t "$T/src"; mount --make-shared "$T/src"; mkdir "$T/src/sub"; mount -t tmpfs t "$T/src/sub"
 		mount --make-shared "$T/src/sub"
@@ -247,6 +250,7 @@ tmpfs - - unbindable'
 }
 
 @test "rshared: a mount made in the container is seen outside" {
+	requires container	# refused for a microVM
 	caps SYS_ADMIN
 	add_mount /mnt none "$T/src" rbind rshared
 	sh_args 'mkdir /mnt/inner && mount -t tmpfs t /mnt/inner && sleep 1000'
@@ -257,6 +261,7 @@ tmpfs - - unbindable'
 }
 
 @test "rslave: a mount made outside is seen in the container, not the other way round" {
+	requires container	# a source is one mount in a guest, whatever is mounted below it on the host
 	caps SYS_ADMIN
 	add_mount /mnt none "$T/src" rbind rslave
 	args sleep 1000
@@ -410,6 +415,7 @@ tmpfs - - unbindable'
 }
 
 @test "an option of more than 255 bytes: an overlay of many layers" {
+	requires container	# refused for a microVM
 	grep -qw overlay /proc/filesystems || skip "the kernel has no overlay file system"
 	local layers='' i
 	for i in $(seq 30); do

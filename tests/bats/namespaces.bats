@@ -46,7 +46,7 @@ holder_runs() {
 }
 
 @test "one new namespace leaves the others the host's" {
-	requires timens
+	requires timens container	# the host's namespaces are not a guest's
 	local kind type file want n
 	for kind in "${KINDS[@]}"; do
 		read -r type file <<<"$kind"
@@ -62,7 +62,7 @@ holder_runs() {
 }
 
 @test "every kind of namespace can be joined by path" {
-	requires timens
+	requires timens container	# the host's namespaces are not a guest's
 	local kind type file
 	hold --fork --kill-child -muinpCT
 	for kind in "${KINDS[@]}"; do
@@ -76,7 +76,7 @@ holder_runs() {
 }
 
 @test "a user namespace can be joined by path" {
-	requires userns
+	requires userns container	# the host's namespaces are not a guest's
 	hold -U
 	echo 0 100000 65536 >"/proc/$HELD/uid_map"
 	echo 0 100000 65536 >"/proc/$HELD/gid_map"
@@ -88,6 +88,7 @@ holder_runs() {
 }
 
 @test "a pod: a second container joins net, ipc and uts of the first" {
+	requires container	# the host's namespaces are not a guest's
 	config '.hostname = "pod"'
 	args sleep 1000
 	nacre create "$ID"
@@ -106,6 +107,7 @@ holder_runs() {
 }
 
 @test "a container in another's pid namespace sees its processes" {
+	requires container	# the host's namespaces are not a guest's
 	args sleep 4321
 	nacre create "$ID"
 	nacre start "$ID"
@@ -116,7 +118,7 @@ holder_runs() {
 }
 
 @test "a pod with a user namespace: user, net, ipc and uts joined; pid and mount new" {
-	requires userns
+	requires userns container	# the host's namespaces are not a guest's
 	with_userns
 	config '.hostname = "pod"'
 	args sleep 1000
@@ -177,6 +179,7 @@ holder_runs() {
 }
 
 @test "without a mount namespace: a chroot" {
+	requires container	# the host's namespaces are not a guest's
 	config '.linux.namespaces |= map(select(.type != "mount")) | .mounts = [] | .root.readonly = false
 		| del(.linux.maskedPaths, .linux.readonlyPaths)'
 	echo here >"$BUNDLE/rootfs/etc/marker"
@@ -186,6 +189,7 @@ holder_runs() {
 }
 
 @test "without a mount namespace a container can be entered by exec" {
+	requires container	# the host's namespaces are not a guest's
 	config '.linux.namespaces |= map(select(.type != "mount")) | .mounts = [] | .root.readonly = false
 		| del(.linux.maskedPaths, .linux.readonlyPaths)'
 	echo here >"$BUNDLE/rootfs/etc/marker"
@@ -210,6 +214,7 @@ holder_runs() {
 }
 
 @test "no namespaces at all: still a container" {
+	requires container	# the host's namespaces are not a guest's
 	config '.linux.namespaces = [] | .mounts = [] | .root.readonly = false | del(.hostname, .linux.maskedPaths, .linux.readonlyPaths)'
 	sh_args 'exit 3'
 	run -3 nacre run "$ID"
@@ -265,6 +270,7 @@ holder_runs() {
 }
 
 @test "the loopback interface of a joined network namespace is left alone" {
+	requires container	# a guest has a loopback of its own
 	hold -n
 	config --arg p "/proc/$HELD/ns/net" '.linux.namespaces |= map(if .type == "network" then .path = $p else . end)'
 	args ip link show dev lo

@@ -113,6 +113,7 @@ with_volume() {
 }
 
 @test "linux.devices: a device of the host is bound, one that is another there is refused" {
+	requires container	# the host's devices are refused for a microVM
 	with_userns
 	config '.linux.devices = [{path: "/dev/kmsg", type: "c", major: 1, minor: 11}]'
 	args stat -c %t:%T /dev/kmsg
@@ -125,6 +126,7 @@ with_volume() {
 }
 
 @test "sysfs with the host's network namespace: the host's tree is bound, read-only" {
+	requires container	# refused for a microVM
 	with_userns
 	config '.linux.namespaces |= map(select(.type != "network"))'
 	sh_args 'ls /sys/kernel >/dev/null && grep " /sys " /proc/self/mountinfo; mkdir /sys/nt 2>&1'

@@ -42,7 +42,7 @@ TEST(streams)
 	size_t len = 0;
 	char path[128];
 
-	if (!CHECK(vm_start(&vm, "256", "[2]")))
+	if (!CHECK(vm_start(&vm, "256", "[{\"index\":2,\"flags\":[]}]")))
 		return;
 	snprintf(path, sizeof(path), "%s/share/rootfs/random", vm.dir);
 	CHECK_INT(file_read(AT_FDCWD, path, 2 << 20, &random, &len), 0);
@@ -69,7 +69,7 @@ TEST(inside)
 	time_t now = time(NULL);
 	char path[128];
 
-	if (!CHECK(vm_start(&vm, "256", "[2]")) || !CHECK_INT(vm_run(&vm, script, false), 0))
+	if (!CHECK(vm_start(&vm, "256", "[{\"index\":2,\"flags\":[]}]")) || !CHECK_INT(vm_run(&vm, script, false), 0))
 		return;
 	CHECK_INT(vm_wait(&vm, 1), 0);
 	CHECK(out_is(&vm, 1, CHANNEL_STDERR, "", 0));
@@ -89,7 +89,7 @@ TEST(exec)
 	const struct channel_exec tty = { .flags = CHANNEL_EXEC_TTY, .rows = 33, .columns = 101 };
 	unsigned char b[16];
 
-	if (!CHECK(vm_start(&vm, "256", "[2]")) ||
+	if (!CHECK(vm_start(&vm, "256", "[{\"index\":2,\"flags\":[]}]")) ||
 	    !CHECK_INT(vm_run(&vm, "[\"sh\",\"-c\",\"trap 'exit 9' TERM; echo up; while :; do sleep 1 & wait; done\"]", false), 0))
 		return;
 	CHECK(vm_expect(&vm, 1, CHANNEL_STDOUT, "up\n"));
@@ -134,7 +134,7 @@ TEST(control)
 	int *pids = NULL;
 	size_t n = 0, before;
 
-	if (!CHECK(vm_start(&vm, "256", "[2]")) || !CHECK_INT(vm_create(&vm, "[\"sh\",\"-c\",\"while :; do echo tick; usleep 50000; done\"]", false, ""), 0))
+	if (!CHECK(vm_start(&vm, "256", "[{\"index\":2,\"flags\":[]}]")) || !CHECK_INT(vm_create(&vm, "[\"sh\",\"-c\",\"while :; do echo tick; usleep 50000; done\"]", false, ""), 0))
 		return;
 	CHECK_INT(vm_ask(&vm, CHANNEL_PAUSE, 0, NULL, 0), -EINVAL);
 	CHECK_INT(vm_ask(&vm, CHANNEL_START, 1, NULL, 0), 0);
@@ -174,7 +174,7 @@ TEST(terminal)
 	VM;
 	const struct channel_exec tty = { .flags = CHANNEL_EXEC_TTY };
 
-	if (!CHECK(vm_start(&vm, "256", "[2]")) ||
+	if (!CHECK(vm_start(&vm, "256", "[{\"index\":2,\"flags\":[]}]")) ||
 	    !CHECK_INT(vm_run(&vm, "[\"sh\",\"-c\",\"tty; test -t 2 && read x; echo got $x; exec sleep 1000\"]", true), 0))
 		return;
 	CHECK(vm_expect(&vm, 1, CHANNEL_STDOUT, "/dev/pts/0\r\n"));
@@ -197,7 +197,7 @@ TEST(memory)
 {
 	VM;
 
-	if (!CHECK(vm_start(&vm, "160", "[2]")) || !CHECK_INT(vm_run(&vm, "[\"sh\",\"-c\",\"tail /dev/zero; exit $?\"]", false), 0))
+	if (!CHECK(vm_start(&vm, "160", "[{\"index\":2,\"flags\":[]}]")) || !CHECK_INT(vm_run(&vm, "[\"sh\",\"-c\",\"tail /dev/zero; exit $?\"]", false), 0))
 		return;
 	CHECK_INT(vm_wait(&vm, 1), 137 << 8);
 	CHECK(vm.sessions[1].end.oom);
@@ -220,7 +220,7 @@ TEST(no_program)
 {
 	VM;
 
-	if (!CHECK(vm_start(&vm, "256", "[2]")))
+	if (!CHECK(vm_start(&vm, "256", "[{\"index\":2,\"flags\":[]}]")))
 		return;
 	CHECK(vm_run(&vm, "[\"/no/such/program\"]", false) < 0);
 	CHECK(strstr(vm.reply.data, "/no/such/program") != NULL);
@@ -234,7 +234,7 @@ TEST(more)
 				   "\"gidMappings\":[{\"containerID\":0,\"hostID\":100000,\"size\":65536}]";
 	_cleanup_free_ char *more = str_printf("%s", maps);
 
-	if (!CHECK(vm_start(&vm, "256", "[2]")) ||
+	if (!CHECK(vm_start(&vm, "256", "[{\"index\":2,\"flags\":[]}]")) ||
 	    !CHECK_INT(vm_create(&vm, "[\"sh\",\"-c\",\"head -n 1 /proc/self/uid_map; ls /sys/class/net; exec sleep 1000\"]", false, more), 0) ||
 	    !CHECK_INT(vm_ask(&vm, CHANNEL_START, 1, NULL, 0), 0))
 		return;
@@ -259,7 +259,7 @@ TEST(boot_failure)
 	VM;
 
 	vm.bad_module = true;
-	CHECK(!vm_start(&vm, "256", "[2]"));
+	CHECK(!vm_start(&vm, "256", "[{\"index\":2,\"flags\":[]}]"));
 	CHECK(vm.gone);
 	CHECK(vm_console_has(&vm, "nacre-guest: cannot load module \"999-bad.ko\": Exec format error"));
 	CHECK(vm_console_has(&vm, "reboot: Power down"));

@@ -31,7 +31,7 @@ static const char everything[] = CONFIG(
 	"\"rdma\":{\"mlx\":{\"hcaHandles\":1}},"
 	"\"unified\":{\"memory.high\":\"1\",\"pids.max\":\"5\",\"hugetlb.2MB.max\":\"6\",\"pidsx\":\"7\",\"cpu.weight\":\"8\"}}");
 
-static int adapt(const char *config, const size_t *mounts, size_t n, struct spec **ret)
+static int adapt(const char *config, const struct guest_mount *mounts, size_t n, struct spec **ret)
 {
 	const struct guest_description d = { .id = "x", .rootfs = "/rootfs", .mounts = mounts, .n_mounts = n };
 	int r = spec_parse("config.json", config, strlen(config), ret);
@@ -41,7 +41,8 @@ static int adapt(const char *config, const size_t *mounts, size_t n, struct spec
 
 TEST(all_of_it)
 {
-	static const size_t mounts[] = { 1, 2 };
+	static const char *flags[] = { "nosuid", "ro" };
+	static const struct guest_mount mounts[] = { { .index = 1, .flags = flags, .n_flags = 2 }, { .index = 2 } };
 	_cleanup_spec_ struct spec *s = NULL;
 	const struct spec_resources *r;
 
@@ -52,7 +53,7 @@ TEST(all_of_it)
 	CHECK_STR(s->mounts[0].source, "proc");
 	CHECK_STR(s->mounts[1].source, "/share/mounts/1");
 	CHECK_STR(s->mounts[2].source, "/share/mounts/2");
-	CHECK(s->mounts[1].options.n == 2 && s->mounts[3].source == NULL && s->n_mounts == 5);
+	CHECK(s->mounts[1].options.n == 4 && s->mounts[1].options.v[4] == NULL && s->mounts[2].options.n == 0 && s->mounts[3].source == NULL && s->n_mounts == 5);
 	CHECK_STR(s->mounts[4].type, "sysfs");
 	CHECK(s->linux_.namespaces[0].path == NULL && s->linux_.namespaces[2].path == NULL);
 	CHECK_STR(s->linux_.namespaces[1].path, "/proc/self/ns/net");
@@ -85,12 +86,31 @@ TEST(sysfs_of_a_user_namespace)
 	CHECK_STR(s->linux_.namespaces[1].path, "/proc/self/ns/net");
 }
 
+TEST(sysctls_of_a_user_namespace)
+{
+#define SYSCTLS "\"sysctl\":{\"net.ipv4.ip_forward\":\"1\",\"kernel.msgmax\":\"9\",\"net/core/somaxconn\":\"2\",\"netx\":\"3\"}"
+	_cleanup_spec_ struct spec *s = NULL, *plain = NULL;
+	const struct spec_kv *net;
+	size_t n;
+
+	if (!CHECK_INT(adapt(CONFIG("", SYSCTLS ",\"namespaces\":[{\"type\":\"user\"}]"), NULL, 0, &s), 0) ||
+	    !CHECK_INT(guest_take_sysctls(s, &net, &n), 0))
+		return;
+	CHECK(n == 2 && s->linux_.n_sysctl == 2);
+	CHECK_STR(net[0].key, "net.ipv4.ip_forward");
+	CHECK_STR(net[1].value, "2");
+	CHECK_STR(s->linux_.sysctl[0].key, "kernel.msgmax");
+	if (!CHECK_INT(adapt(CONFIG("", SYSCTLS), NULL, 0, &plain), 0) || !CHECK_INT(guest_take_sysctls(plain, &net, &n), 0))
+		return;
+	CHECK(n == 0 && plain->linux_.n_sysctl == 4);
+}
+
 TEST(refused)
 {
-	static const size_t none[] = { 0 }, proc[] = { 0 }, far[] = { 1, 5 };
+	static const struct guest_mount none[] = { { .index = 0 } }, proc[] = { { .index = 0 } }, far[] = { { .index = 1 }, { .index = 5 } };
 	static const struct {
 		const char *config;
-		const size_t *mounts;
+		const struct guest_mount *mounts;
 		size_t n;
 		const char *text;
 	} cases[] = {
@@ -116,7 +136,7 @@ TEST(refused)
 
 TEST(description)
 {
-	static const char text[] = DESCRIPTION(NOW, "\"00ff1a\"", "[0,3,12]",
+	static const char text[] = DESCRIPTION(NOW, "\"00ff1a\"", "[{\"index\":0,\"flags\":[]},{\"index\":3,\"flags\":[\"ro\",\"nosuid\"]},{\"index\":12,\"flags\":[]}]",
 		",\"network\":{\"interfaces\":[],\"addresses\":[],\"routes\":[],\"neighbours\":[]}");
 	_cleanup_arena_ struct arena *a = arena_new(0);
 	struct guest_description d;
@@ -127,7 +147,8 @@ TEST(description)
 	CHECK_STR(d.share, "nacre");
 	CHECK(d.seconds == 1790000000 && d.nanoseconds == 999999999);
 	CHECK(d.entropy_size == 3 && memcmp(d.entropy, "\0\377\32", 3) == 0);
-	CHECK(d.n_mounts == 3 && d.mounts[0] == 0 && d.mounts[2] == 12);
+	CHECK(d.n_mounts == 3 && d.mounts[0].index == 0 && d.mounts[2].index == 12 && d.mounts[0].n_flags == 0 && d.mounts[1].n_flags == 2);
+	CHECK_STR(d.mounts[1].flags[1], "nosuid");
 	CHECK(d.network != NULL && d.network->n_interfaces == 0);
 }
 
@@ -164,10 +185,14 @@ TEST(bad_descriptions)
 		{ DESCRIPTION("{\"seconds\":-1,\"nanoseconds\":0}", "\"\"", "[]", ""), "time.seconds" },
 		{ DESCRIPTION("{\"seconds\":1,\"nanoseconds\":1000000000}", "\"\"", "[]", ""), "time.nanoseconds" },
 		{ DESCRIPTION(NOW, "\"0\"", "[]", ""), "entropy" }, { DESCRIPTION(NOW, "\"0g\"", "[]", ""), "entropy" },
-		{ DESCRIPTION(NOW, "\"\"", "[1,1]", ""), "mounts[1]" }, { DESCRIPTION(NOW, "\"\"", "[-1]", ""), "mounts[0]" },
+		{ DESCRIPTION(NOW, "\"\"", "[{\"index\":1,\"flags\":[]},{\"index\":1,\"flags\":[]}]", ""), "mounts[1].index" }, { DESCRIPTION(NOW, "\"\"", "[-1]", ""), "mounts[0]" },
 		{ DESCRIPTION(NOW, "\"\"", "[\"1\"]", ""), "mounts[0]" }, { DESCRIPTION(NOW, "\"\"", "[]", ",\"more\":1"), "more: is not known" },
 		{ DESCRIPTION(NOW, "\"\"", "[]", ",\"network\":{}"), "network" },
 		{ DESCRIPTION(NOW, "\"\"", "[]", ",\"image\":{}"), "image: is there beside rootfs" },
+		{ DESCRIPTION(NOW, "\"\"", "[{\"index\":1,\"flags\":[\"bind\"]}]", ""), "mounts[0].flags[0]: is no flag of a mount" },
+		{ DESCRIPTION(NOW, "\"\"", "[{\"index\":1,\"flags\":[1]}]", ""), "mounts[0].flags[0]: is no flag of a mount" },
+		{ DESCRIPTION(NOW, "\"\"", "[{\"index\":1}]", ""), "flags: is missing" },
+		{ DESCRIPTION(NOW, "\"\"", "[{\"index\":1,\"flags\":[],\"x\":1}]", ""), "mounts[0].x: is not known" },
 		{ ON_DISK("1"), "image: must be an object" }, { ON_DISK("{}"), "device: is missing" },
 		{ ON_DISK("{\"device\":\"vda\",\"type\":\"ext4\",\"readOnly\":true}"), "image.device: is not an absolute path" },
 		{ ON_DISK("{\"device\":\"/dev/vda\",\"type\":\"ext4\"}"), "readOnly: is missing" },
@@ -186,4 +211,4 @@ TEST(bad_descriptions)
 	}
 }
 
-TEST_MAIN(CASE(all_of_it), CASE(sysfs_of_a_user_namespace), CASE(refused), CASE(description), CASE(image), CASE(bad_descriptions))
+TEST_MAIN(CASE(all_of_it), CASE(sysfs_of_a_user_namespace), CASE(sysctls_of_a_user_namespace), CASE(refused), CASE(description), CASE(image), CASE(bad_descriptions))
