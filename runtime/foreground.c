@@ -100,6 +100,7 @@ void foreground_deinit(struct foreground *f)
 	fd_close(&f->console_child);
 	fd_close(&f->ptm);
 	backend_watch_deinit(&f->watch);
+	notify_deinit(&f->notify);
 }
 
 static void forward_signals(const struct foreground *f, int pidfd)
@@ -214,6 +215,7 @@ static int wait_loop(struct foreground *f, int pidfd, struct relay *in, struct r
 			{ .fd = -1 },
 			{ .fd = -1 },
 			f->watch.oom,
+			{ .fd = f->notify.sock, .events = POLLIN },
 		};
 
 		relay_poll(in, &p[2]);
@@ -227,6 +229,9 @@ static int wait_loop(struct foreground *f, int pidfd, struct relay *in, struct r
 		if (n == 0 || p[4].revents != 0 || p[0].revents != 0)
 			foreground_note_oom(f);
 		looks = p[4].revents != 0 ? OOM_LOOKS : looks > 0 ? looks - 1 : 0;
+		/* We stay, and are the manager's main process. */
+		if (p[5].revents != 0)
+			notify_forward(&f->notify, 0);
 		if (p[1].revents != 0)
 			forward_signals(f, pidfd);
 		relay_step(in, &p[2]);

@@ -10,6 +10,7 @@
 #include <termios.h>
 
 #include "runtime/backend.h"
+#include "runtime/notify.h"
 
 struct foreground {
 	int signals;		/* signalfd; all signals are blocked from prepare on */
@@ -24,9 +25,12 @@ struct foreground {
 	const struct backend_ops *ops;
 	struct backend_watch watch;
 	struct cgroup_oom oom_seen;
+	struct notify notify;	/* the caller's: what the container says there is passed on meanwhile */
 };
 
-#define FOREGROUND_NULL { .signals = -1, .console_parent = -1, .console_child = -1, .ptm = -1, .raw = false, .ops = NULL, .watch = BACKEND_WATCH_NULL }
+#define FOREGROUND_NULL                                                                                                \
+	{ .signals = -1, .console_parent = -1, .console_child = -1, .ptm = -1, .raw = false, .ops = NULL,              \
+	  .watch = BACKEND_WATCH_NULL, .notify = NOTIFY_NULL }
 
 /* Before the process is made, so that no signal is lost. terminal: a socket pair for its master is made. */
 int foreground_prepare(struct foreground *f, bool terminal);

@@ -15,6 +15,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/proc.h"
 #include "runtime/hooks.h"
+#include "runtime/notify.h"
 #include "runtime/oom.h"
 #include "runtime/plan_resources.h"
 
@@ -89,10 +90,24 @@ int lifecycle_poststart(struct instance *i, const struct plan_hooks *hooks)
 	return r;
 }
 
+/* The caller is the unit's start command: it returns when the container is ready. One that has ended is not waited for. */
+static int await_ready(struct instance *i, struct notify *n)
+{
+	if (n->sock < 0)
+		return 0;
+	if (i->pidfd < 0 && proc_pidfd(i->pid, i->c->state.pid_seen, &i->pidfd) < 0) {
+		err_clear();
+		notify_forward(n, i->pid);
+		return 0;
+	}
+	return notify_wait(n, i->pidfd, i->pid);
+}
+
 int lifecycle_start(const char *root, const char *id)
 {
 	_cleanup_container_ struct container c = CONTAINER_NULL;
 	_cleanup_instance_ struct instance i = INSTANCE_NULL;
+	_cleanup_notify_ struct notify notify = NOTIFY_NULL;
 	enum container_status status;
 	bool paused = false;
 	pid_t pid;
@@ -110,6 +125,8 @@ int lifecycle_start(const char *root, const char *id)
 	r = i.ops->paused(&i, &paused);
 	if (r == 0 && paused)
 		r = ERR_PLAIN(-EBUSY, "cannot start container \"%s\": its cgroup is frozen", id);
+	if (r == 0)
+		r = notify_listen(c.dir, &notify);
 	if (r < 0)
 		return r;
 	r = i.ops->start(&i);
@@ -123,8 +140,9 @@ int lifecycle_start(const char *root, const char *id)
 		err_keep(&kept);
 		(void)i.ops->signal(&i, SIGKILL, true);
 		err_restore(&kept);
+		return r;
 	}
-	return r;
+	return await_ready(&i, &notify);
 }
 
 int lifecycle_kill(const char *root, const char *id, int sig, bool all)

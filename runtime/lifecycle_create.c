@@ -30,6 +30,7 @@
 #include "runtime/foreground.h"
 #include "runtime/hooks.h"
 #include "runtime/isolation.h"
+#include "runtime/notify.h"
 #include "runtime/oom.h"
 #include "runtime/plan_vm.h"
 
@@ -71,6 +72,19 @@ static int load_spec(const struct create_options *o, const char *bundle, struct 
 	if (r == -ENOENT)
 		return ERR_HINT(ERR_CONTEXT(r, "bundle \"%s\"", bundle), "`nacre spec` writes a config.json to start from");
 	return r;
+}
+
+/* Where the notify socket will be, when we have one to forward to. */
+static int plan_notify_dir(const struct create_options *o, struct arena *a, const char **ret)
+{
+	const char *upstream;
+	int r = notify_upstream(&upstream);
+
+	*ret = NULL;
+	if (r < 0 || upstream == NULL)
+		return r;
+	*ret = arena_printf(a, "%s/%s/" NOTIFY_DIR, o->root, o->id);
+	return *ret == NULL ? ERR_NOMEM() : 0;
 }
 
 /* Whether it becomes a microVM; if so, what of the host its plan depends on. */
@@ -116,6 +130,8 @@ int lifecycle_plan(const struct create_options *o, struct plan **ret_plan, char 
 	r = options.bundle == NULL ? ERR_NOMEM() : o->adapt != NULL ? o->adapt(spec, o->adapt_data) : 0;
 	if (r == 0)
 		r = plan_isolation(o, spec, &options);
+	if (r == 0)
+		r = plan_notify_dir(o, spec->arena, &options.notify_dir);
 	if (r < 0) {
 		spec_free(spec);
 		return r;
@@ -299,6 +315,8 @@ static int create_steps(struct instance *i, const struct create_options *o, cons
 			ERR(r, "cannot keep a copy of config.json");
 	}
 	if (r == 0)
+		r = notify_prepare(c->dir, i->plan);
+	if (r == 0)
 		r = lock_waiting(i);
 	if (r == 0)
 		r = i->ops->create(i, l);
@@ -380,15 +398,18 @@ static void watch_oom(struct instance *i, struct foreground *f)
 		err_clear();
 }
 
-static int run_steps(struct instance *i, const struct run_options *o, struct foreground *f, const struct launch *l,
+static int run_steps(struct instance *i, const struct run_options *o, struct foreground *fg, const struct launch *l,
 		     const char *text, size_t len)
 {
+	struct foreground *f = o->detach ? NULL : fg;	/* with a terminal, signals */
 	int r = create_steps(i, &o->create, l, text, len);
 
 	if (r == 0 && f != NULL)
 		r = foreground_take_terminal(f);
 	if (r == 0 && f != NULL)
 		watch_oom(i, f);
+	if (r == 0)
+		r = notify_listen(i->c->dir, &fg->notify);
 	if (r == 0)
 		r = start_steps(i, f);
 	/* Only now it really runs (conmon takes the file's existence for success). */
@@ -419,7 +440,7 @@ static int run_with(struct instance *i, const struct run_options *o, struct laun
 			l->console = f.console_child;
 	}
 	if (r == 0)
-		r = run_steps(i, o, o->detach ? NULL : &f, l, text, len);
+		r = run_steps(i, o, &f, l, text, len);
 	if (r < 0) {
 		/* -ENOENT: somebody has deleted it meanwhile. */
 		if (container_lock_existing(i->c) == 0)
@@ -428,7 +449,7 @@ static int run_with(struct instance *i, const struct run_options *o, struct laun
 	}
 	*ret_status = 0;
 	if (o->detach)
-		return 0;
+		return notify_wait(&f.notify, i->pidfd, i->pid);
 	r = foreground_wait(&f, i->pidfd, ret_status);
 	i->oom_seen = f.oom_seen;
 	foreground_deinit(&f);	/* before anything is said on the terminal */

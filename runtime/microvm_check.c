@@ -85,6 +85,9 @@ static int check_process(const struct plan *p)
 		return ERR_HINT(ERR_PLAIN(-ENOTSUP, "config.json: process: the guest's kernel has no AppArmor or SELinux policy to apply a "
 						    "label of"),
 				"Engines have an option for none, as podman's --security-opt apparmor=unconfined or label=disable.");
+	if (p->notify)
+		return ERR_HINT(ERR_PLAIN(-ENOTSUP, "NOTIFY_SOCKET: a unix socket cannot be handed into a microVM"),
+				"a unit that runs one has another Type= than notify");
 	if (p->process.preserve_fds > 0)
 		return ERR_PLAIN(-ENOTSUP, "file descriptors (--preserve-fds, LISTEN_FDS) cannot be handed into a microVM");
 	return 0;

@@ -10,6 +10,7 @@
 #include "runtime/base/err.h"
 #include "runtime/base/log.h"
 #include "runtime/base/str.h"
+#include "runtime/notify.h"
 #include "runtime/plan_parts.h"
 #include "runtime/plan_rules.h"
 #include "runtime/plan_vm.h"
@@ -208,6 +209,8 @@ static int build_all(struct plan *p, const struct plan_options *o)
 		r = plan_build_cgroup(p, o);
 	if (r == 0)
 		r = build_process(p, o);
+	if (r == 0 && o->notify_dir != NULL)
+		r = notify_plan(p, o->notify_dir);
 	if (r == 0)
 		r = plan_build_memory_policy(p);
 	if (r == 0)

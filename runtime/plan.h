@@ -93,6 +93,7 @@ struct plan_options {
 	bool no_pivot, no_new_keyring;
 	unsigned int preserve_fds;	/* --preserve-fds alone */
 	unsigned int listen_fds;	/* $LISTEN_FDS, passed on */
+	const char *notify_dir;		/* absolute; the container gets a notify socket there (notify.h); NULL: none */
 	enum isolation isolation;
 	/* With ISOLATION_MICROVM; both outlive the plan. */
 	const struct host_config *host_config;
@@ -142,6 +143,7 @@ struct plan {
 	size_t n_device_rules;
 
 	bool has_process;
+	bool notify;				/* a notify socket is among the mounts */
 	struct process_req process;
 	const struct memory_policy_req *memory_policy;	/* NULL: as the caller's */
 	bool has_seccomp;

@@ -181,24 +181,34 @@ int container_save(struct container *c)
 	return 0;
 }
 
-/* Whatever is in it: what a newer or a killed nacre left. */
-static int remove_all(struct container *c)
+/* A directory in it (the notify socket's) may be written to by a container with privileges: so deep, and no deeper. */
+#define REMOVE_DEPTH 16
+
+/* Whatever is in it: what a newer or a killed nacre left. Symbolic links are removed, not followed. */
+static int remove_content(int dir, unsigned int depth)
 {
-	_cleanup_close_ int fd = openat(c->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d;
+	_cleanup_close_ int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	int r = 0;
 
-	if (fd < 0)
-		return ERR(-errno, "cannot read the state directory of container \"%s\"", c->id);
-	d = fdopendir(fd);
 	if (d == NULL)
-		return ERR(-errno, "cannot read the state directory of container \"%s\"", c->id);
+		return -errno;
 	take_fd(&fd);
 	for (struct dirent *e = readdir(d); e != NULL; e = readdir(d)) {
-		if (str_eq(e->d_name, ".") || str_eq(e->d_name, ".."))
+		_cleanup_close_ int sub = FD_NONE;
+		int k;
+
+		if (str_eq(e->d_name, ".") || str_eq(e->d_name, "..") || unlinkat(dir, e->d_name, 0) == 0 || errno == ENOENT)
 			continue;
-		if (unlinkat(c->dir, e->d_name, 0) < 0 && errno != ENOENT)
-			r = -errno;
+		k = -errno;
+		if (k == -EISDIR && depth > 0) {
+			sub = openat(dir, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+			k = sub < 0 ? -errno : remove_content(sub, depth - 1);
+			if (k == 0 && unlinkat(dir, e->d_name, AT_REMOVEDIR) < 0 && errno != ENOENT)
+				k = -errno;
+		}
+		if (k < 0)
+			r = k;
 	}
 	closedir(d);
 	return r;
@@ -213,7 +223,7 @@ int container_remove(struct container *c)
 	(void)unlinkat(c->dir, STATE_FILE, 0);
 	if (unlinkat(c->root_dir, c->id, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return 0;
-	r = errno == ENOTEMPTY || errno == EEXIST ? remove_all(c) : -errno;
+	r = errno == ENOTEMPTY || errno == EEXIST ? remove_content(c->dir, REMOVE_DEPTH) : -errno;
 	if (r == 0 && unlinkat(c->root_dir, c->id, AT_REMOVEDIR) < 0 && errno != ENOENT)
 		r = -errno;
 	return r < 0 ? ERR(r, "cannot remove the state directory of container \"%s\"", c->id) : 0;
