@@ -111,6 +111,10 @@ $(O)/tests/unit/%: $(O)/tests/unit/%.o $(UNIT_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LD,$@) $(CC) $(LDFLAGS) $(LDHARDEN) $(LDSAN) -o $@ $^ $(LIBS)
 
+# What of config.json oci/ reads, for tests/spec/check.
+$(O)/tests/spec/properties: $(O)/tests/spec/properties.o $(LIB_OBJ)
+	$(call say,LD,$@) $(CC) $(LDFLAGS) $(LDHARDEN) $(LDSAN) -o $@ $^ $(LIBS)
+
 # Programs that run inside test containers: static, no libraries of ours.
 $(O)/tests/helpers/%: tests/helpers/%.c $(O)/.flags
 	@mkdir -p $(@D)

@@ -102,7 +102,7 @@ static const struct field spec_fields[] = {
 	{ F_EMBEDDED(struct spec, "vm", struct spec_vm, vm, &spec_shape_vm), F_IF_SAID },
 };
 
-static const struct shape document = SHAPE(struct spec, spec_fields, NULL);
+const struct shape spec_shape_document = SHAPE(struct spec, spec_fields, NULL);
 
 static int too_large(const char *name)
 {
@@ -114,7 +114,7 @@ typedef int text_reader(const struct spec_reader *r, const struct json *tree, st
 
 static int read_document(const struct spec_reader *r, const struct json *tree, struct spec *s)
 {
-	int ret = spec_read_object(r, tree, &document, s);
+	int ret = spec_read_object(r, tree, &spec_shape_document, s);
 
 	return ret < 0 ? ret : spec_check(r, s);
 }
@@ -150,7 +150,7 @@ static int parse(const char *name, const char *text, size_t len, text_reader *re
 		return ERR_NOMEM();
 	}
 	s->arena = reader.arena;
-	spec_shape_init(&document, s);
+	spec_shape_init(&spec_shape_document, s);
 	r = len > SPEC_MAX_BYTES ? too_large(name) : json_parse(s->arena, name, text, len, SPEC_MAX_DEPTH, &tree);
 	if (r == 0)
 		r = read(&reader, tree, s);

@@ -15,6 +15,7 @@
 
 #include "oci/spec_read.h"
 
+extern const struct shape spec_shape_document;	/* struct spec: all of a config.json */
 extern const struct shape spec_shape_process;	/* struct spec_process */
 extern const struct shape spec_shape_linux;	/* struct spec_linux */
 extern const struct shape spec_shape_resources;	/* struct spec_resources */

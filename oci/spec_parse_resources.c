@@ -273,7 +273,7 @@ static const struct field block_io_fields[] = {
 
 static const struct field network_fields[] = {
 	{ F_OWN("classID", read_v1_limit), .max = UINT32_MAX },
-	{ F_OWN("priorities", read_v1_priorities) },
+	{ F_OWN("priorities", read_v1_priorities), .shape = &priority_shape },
 };
 
 static const struct shape memory = SHAPE(R, memory_fields, NULL);
@@ -283,14 +283,14 @@ static const struct shape block_io = SHAPE(R, block_io_fields, NULL);
 static const struct shape network = SHAPE(R, network_fields, NULL);
 
 static const struct field resources_fields[] = {
-	{ F_OWN("devices", read_device_rules), F_HAS(R, has_devices) },
+	{ F_OWN("devices", read_device_rules), .shape = &rule_shape, F_HAS(R, has_devices) },
 	{ F_OWN("memory", read_embedded), .shape = &memory },
 	{ F_OWN("cpu", read_embedded), .shape = &cpu },
 	{ F_OWN("pids", read_embedded), .shape = &pids },
 	{ F_OWN("blockIO", read_embedded), .shape = &block_io },
 	{ F_LIST(R, "hugepageLimits", struct spec_hugepage_limit, hugepage_limits, n_hugepage_limits, &hugepage_shape) },
 	{ F_OWN("network", read_embedded), .shape = &network },
-	{ F_OWN("rdma", read_rdma) },
+	{ F_OWN("rdma", read_rdma), .shape = &rdma_shape },
 	{ F_MAP(R, "unified", unified, n_unified) },
 };
 

@@ -138,7 +138,7 @@ bool spec_says_something(const struct json *j);
 #define F_EMBEDDED(T, name_, E, m, shape_) \
 	.name = (name_), .read = read_embedded, .at = FIELD_AT(T, m, E), .shape = (shape_)
 #define F_UNSUPPORTED(name_) .name = (name_), .read = read_unsupported
-/* A reader of its own, which knows the struct. */
+/* A reader of its own, which knows the struct. One that reads objects names their shape all the same: tests/spec walks the shapes. */
 #define F_OWN(name_, read_) .name = (name_), .read = (read_)
 /* Goes with one of the above: the bool that says whether the property was there. */
 #define F_HAS(T, m) .aux = FIELD_AT(T, m, bool), .has_aux = true

@@ -111,3 +111,14 @@ lists() {
 @test "annotations are strings" {
 	feature '.annotations | all(.[]; type == "string")'
 }
+
+@test "no property that the specification does not have" {
+	local unknown
+	unknown=$(nacre features | jq -c --args '[paths | map(strings) | select(.[0] != "annotations") | join(".")] - [""] - $ARGS.positional | unique' \
+		ociVersion{Min,Max} hooks mountOptions annotations potentiallyUnsafeConfigAnnotations linux \
+		linux.{namespaces,capabilities,cgroup,seccomp,apparmor,selinux,intelRdt,memoryPolicy,mountExtensions,netDevices} \
+		linux.cgroup.{v1,v2,systemd,systemdUser,rdma} linux.{apparmor,selinux,netDevices}.enabled \
+		linux.seccomp.{enabled,actions,operators,archs,knownFlags,supportedFlags} linux.intelRdt.{enabled,schemata,monitoring} \
+		linux.memoryPolicy.{modes,flags} linux.mountExtensions.idmap{,.enabled})
+	equals '[]' "$unknown"
+}

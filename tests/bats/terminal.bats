@@ -218,6 +218,13 @@ cleanup() {
 	[ "$output" = $'11 44\r' ]
 }
 
+@test "consoleSize without a terminal is ignored" {
+	config '.process.consoleSize = {height: 11, width: 44}'
+	sh_args 'test -t 0 || test -t 1 || echo none'
+	run -0 nacre run "$ID" </dev/null
+	[ "$output" = none ]
+}
+
 @test "run: the terminal belongs to the user of the process" {
 	terminal
 	config '.process.user = {uid: 1000, gid: 1000}'
