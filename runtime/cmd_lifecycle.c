@@ -100,7 +100,7 @@ static int cmd_kill(const struct globals *g, int argc, char **argv)
 {
 	struct flags f = { .all = false };
 	char **operands;
-	int n, sig = SIGTERM, r = command_options(&command_kill, &f, argc, argv, &operands, &n);
+	int n, sig = 0, r = command_options(&command_kill, &f, argc, argv, &operands, &n);
 
 	if (r != 0)
 		return r < 0 ? r : 0;
@@ -150,7 +150,8 @@ const struct command command_kill = {
 	.name = "kill",
 	.operands = "ID [SIGNAL]",
 	.summary = "Send a signal to a container's first process.",
-	.details = "SIGNAL is a number or a name, with or without SIG (default: TERM).",
+	.details = "SIGNAL is a number or a name, with or without SIG; without one the annotation org.opencontainers.image.stopSignal\n"
+		   "says which, or it is TERM.",
 	.options = kill_rows,
 	.n_options = ARRAY_SIZE(kill_rows),
 	.min_operands = 1,

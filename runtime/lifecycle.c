@@ -14,6 +14,7 @@
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/proc.h"
+#include "runtime/base/str.h"
 #include "runtime/hooks.h"
 #include "runtime/notify.h"
 #include "runtime/oom.h"
@@ -145,6 +146,17 @@ int lifecycle_start(const char *root, const char *id)
 	return await_ready(&i, &notify);
 }
 
+/* runtime-spec "Predefined annotation keys": what an image wants to be ended by. plan_check() has seen that it is a signal. */
+static int stop_signal(const struct state *s)
+{
+	int sig = SIGTERM;
+
+	for (size_t i = 0; i < s->n_annotations; i++)
+		if (str_eq(s->annotations[i].key, ANNOTATION_STOP_SIGNAL))
+			(void)signal_parse(s->annotations[i].value, &sig);
+	return sig;
+}
+
 int lifecycle_kill(const char *root, const char *id, int sig, bool all)
 {
 	_cleanup_container_ struct container c = CONTAINER_NULL;
@@ -155,6 +167,8 @@ int lifecycle_kill(const char *root, const char *id, int sig, bool all)
 
 	if (r < 0)
 		return r;
+	if (sig == 0)
+		sig = stop_signal(&c.state);
 	if (status == STATUS_STOPPED || status == STATUS_CREATING) {
 		if (!all)
 			return ERR_PLAIN(-ESRCH, "cannot kill container \"%s\": container not running (%s)", id,

@@ -71,6 +71,7 @@ struct exec_options {
 
 int lifecycle_exec(const struct exec_options *o, int *ret_status);
 
+/* sig 0: what the annotation ANNOTATION_STOP_SIGNAL says, else SIGTERM. */
 int lifecycle_kill(const char *root, const char *id, int sig, bool all);
 int lifecycle_delete(const char *root, const char *id, bool force);
 int lifecycle_set_paused(const char *root, const char *id, bool paused);

@@ -29,6 +29,9 @@ struct spec;
 struct vm_host;
 struct spec_process;
 
+/* Which signal `kill` sends when it is told none. */
+#define ANNOTATION_STOP_SIGNAL "org.opencontainers.image.stopSignal"
+
 enum isolation { ISOLATION_CONTAINER, ISOLATION_MICROVM };
 
 enum cgroup_manager { CGROUP_MANAGER_FS, CGROUP_MANAGER_SYSTEMD, CGROUP_MANAGER_DISABLED };

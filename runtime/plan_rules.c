@@ -10,6 +10,7 @@
 #include "oci/spec.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/proc.h"
 #include "runtime/base/str.h"
 #include "runtime/plan.h"
 
@@ -151,9 +152,26 @@ static int check_lsm(const struct plan *p)
 	return 0;
 }
 
+/* The specification: "MUST have a valid value". Told here, not by the kill that would need it. */
+static int check_stop_signal(const struct plan *p)
+{
+	int sig;
+
+	for (size_t i = 0; i < p->n_annotations; i++) {
+		const struct plan_kv *a = &p->annotations[i];
+
+		if (str_eq(a->key, ANNOTATION_STOP_SIGNAL) && *a->value != '\0' && signal_parse(a->value, &sig) < 0)
+			return ERR_PLAIN(-EINVAL, "config.json: annotations[\"" ANNOTATION_STOP_SIGNAL "\"]: \"%.64s\" is not a signal", a->value);
+	}
+	return 0;
+}
+
 int plan_check(const struct plan *p)
 {
 	int r = check_lsm(p);
+
+	if (r == 0)
+		r = check_stop_signal(p);
 
 	/* The host's /proc and /sys, locked by the kernel there, would stay below and unmasked. */
 	if (r == 0 && p->no_pivot && plan_has_ns(p, CLONE_NEWUSER))

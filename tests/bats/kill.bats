@@ -29,6 +29,26 @@ says() { grep -qx -- "$1" "$T/out"; }
 	wait_for 10 says TERM
 }
 
+@test "the default is the annotation's, where an image has one" {
+	config '.annotations["org.opencontainers.image.stopSignal"] = "SIGRTMIN+3"'
+	reporting
+	nacre kill "$ID"
+	wait_for 10 says RTMIN+3
+	run ! says TERM
+	nacre kill --all "$ID"
+	nacre kill "$ID" USR1
+	wait_for 10 says USR1
+}
+
+@test "an annotation that is no signal is refused by create; an empty one is none" {
+	config '.annotations["org.opencontainers.image.stopSignal"] = "SIGNONE"'
+	refused 1 'annotations["org.opencontainers.image.stopSignal"]: "SIGNONE" is not a signal' create "$ID"
+	config '.annotations["org.opencontainers.image.stopSignal"] = ""'
+	reporting
+	nacre kill "$ID"
+	wait_for 10 says TERM
+}
+
 @test "every name that kill -l knows" {
 	local name
 	reporting
