@@ -166,7 +166,7 @@ bench: all helpers  ## benchmarks beside the installed peers
 	tests/bench/run
 	tests/bench/microvm
 
-demo:  ## build and run a container, showing what it sees
+demo:  ## build, and run a container and a microVM, showing what they see
 	contrib/demo
 
 install: all  ## install to $(DESTDIR)$(PREFIX)
