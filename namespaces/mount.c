@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -31,6 +32,7 @@ static const struct {
 	{ MOUNT_SB_LAZYTIME, "lazytime", "nolazytime", MS_LAZYTIME },
 	{ MOUNT_SB_MAND, "mand", "nomand", MS_MANDLOCK },
 	{ MOUNT_SB_IVERSION, NULL, NULL, MS_I_VERSION },
+	{ MOUNT_SB_SILENT, NULL, NULL, MS_SILENT },
 };
 
 static const struct {
@@ -104,6 +106,15 @@ int mount_root_propagation(unsigned long flag)
 	return 0;
 }
 
+/* The words of propagation, in order, when all was well until here. */
+static int propagate(const struct mount_req *m, int tree, int r)
+{
+	for (size_t i = 0; r == 0 && i < m->n_propagation; i++)
+		r = set_attr(tree, m->propagation[i] & MS_REC ? AT_RECURSIVE : 0, 0, 0,
+			     m->propagation[i] & ~(uint64_t)MS_REC);
+	return r;
+}
+
 /* Attributes and propagation of a tree; as few calls as the combination allows. */
 static int tree_attributes(const struct mount_req *m, int tree, bool default_slave)
 {
@@ -113,23 +124,40 @@ static int tree_attributes(const struct mount_req *m, int tree, bool default_sla
 	bool tree_wide = m->rattr_set != 0 || m->rattr_clr != 0;
 	int r = 0;
 
-	if (own && !rec) {
-		r = set_attr(tree, 0, m->attr_set, m->attr_clr, slave);
-		slave = 0;
-	} else if (own) {
-		r = set_attr(tree, 0, m->attr_set, m->attr_clr, 0);
-	}
-	if (r == 0 && (tree_wide || slave != 0))
+	if (own && !rec && !tree_wide)
+		return propagate(m, tree, set_attr(tree, 0, m->attr_set, m->attr_clr, slave));
+	if (tree_wide || slave != 0)
 		r = set_attr(tree, tree_wide ? AT_RECURSIVE : rec, m->rattr_set, m->rattr_clr, slave);
-	for (size_t i = 0; r == 0 && i < m->n_propagation; i++)
-		r = set_attr(tree, m->propagation[i] & MS_REC ? AT_RECURSIVE : 0, 0, 0,
-			     m->propagation[i] & ~(uint64_t)MS_REC);
-	return r;
+	if (r == 0 && own)
+		r = set_attr(tree, 0, m->attr_set, m->attr_clr, 0);
+	return propagate(m, tree, r);
+}
+
+/*
+ * In a user namespace the flags that a mount brings from outside are locked: words that do not ask to clear them leave them
+ * as they are, one that does is told which it was (mount_setattr(2), EPERM).
+ */
+static int options_error(const struct mount_req *m, int tree, int r)
+{
+	static const struct {
+		uint64_t attr;
+		const char *word;
+	} lockable[] = { { MOUNT_ATTR_RDONLY, "ro" }, { MOUNT_ATTR_NOSUID, "nosuid" }, { MOUNT_ATTR_NODEV, "nodev" },
+			 { MOUNT_ATTR_NOEXEC, "noexec" } };
+	uint64_t has = 0;
+
+	if (r == -EPERM && mount_attrs(tree, &has) == 0)
+		for (size_t i = 0; i < ARRAY_SIZE(lockable); i++)
+			if ((m->attr_clr | m->rattr_clr) & has & lockable[i].attr)
+				return ERR_PLAIN(r, "cannot mount \"%s\" at \"%s\": the source is mounted %s, and this user namespace "
+						 "may not take that away", m->source, m->target, lockable[i].word);
+	return ERR(r, "cannot set the options of the mount \"%s\" at \"%s\"", m->source, m->target);
 }
 
 int mount_open_tree(const struct mount_req *m, int *ret_tree)
 {
-	unsigned int flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (m->recursive ? AT_RECURSIVE : 0);
+	unsigned int flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (m->recursive ? AT_RECURSIVE : 0) |
+			     (m->src_nofollow || m->copy_symlink ? AT_SYMLINK_NOFOLLOW : 0);
 	_cleanup_close_ int tree = open_tree(AT_FDCWD, m->source, flags);
 	int r;
 
@@ -137,7 +165,7 @@ int mount_open_tree(const struct mount_req *m, int *ret_tree)
 		return ERR(-errno, "cannot mount \"%s\" at \"%s\"", m->source, m->target);
 	r = tree_attributes(m, tree, true);
 	if (r < 0)
-		return ERR(r, "cannot set the options of the mount \"%s\" at \"%s\"", m->source, m->target);
+		return options_error(m, tree, r);
 	*ret_tree = take_fd(&tree);
 	return 0;
 }
@@ -295,10 +323,10 @@ static int refuse_proc(const struct mount_req *m, int target)
 	return 0;
 }
 
-/* proc and sysfs only on a real directory: a symlink there was CVE-2023-27561. */
+/* proc and sysfs, and what says dest-nofollow, only on a real directory: a symlink there was CVE-2023-27561. */
 static int fs_target(const struct mount_context *c, const struct mount_req *m, int *ret_fd)
 {
-	bool strict = str_eq(m->fstype, "proc") || str_eq(m->fstype, "sysfs"), links = false;
+	bool strict = m->dest_nofollow || str_eq(m->fstype, "proc") || str_eq(m->fstype, "sysfs"), links = false;
 	int r;
 
 	if (strict) {
@@ -315,15 +343,33 @@ static int fs_target(const struct mount_context *c, const struct mount_req *m, i
 	return links ? refuse_proc(m, *ret_fd) : 0;
 }
 
-static int bind_target(const struct mount_context *c, const struct mount_req *m, int tree, int *ret_fd)
+/* As path_mkdirs() and path_mkfile(), but a symlink in the last place is the mount point itself. */
+static int nofollow_target(const struct mount_context *c, const struct mount_req *m, bool dir, int *ret_fd, bool *ret_links)
+{
+	_cleanup_close_ int parent = FD_NONE;
+	char name[NAME_MAX + 1];
+	int r = path_open_links(c->root, m->target, O_PATH | O_NOFOLLOW, ret_fd, ret_links);
+
+	if (r != -ENOENT)
+		return r;
+	*ret_links = true;
+	r = path_parent(c->root, m->target, 0755, &parent, name);
+	if (r < 0)
+		return r;
+	if ((dir ? mkdirat(parent, name, 0755) : mknodat(parent, name, S_IFREG | 0644, 0)) < 0 && errno != EEXIST)
+		return -errno;
+	*ret_fd = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	return *ret_fd < 0 ? -errno : 0;
+}
+
+static int bind_target(const struct mount_context *c, const struct mount_req *m, mode_t type, int *ret_fd)
 {
 	bool links = false;
-	struct stat st;
 	int r;
 
-	if (fstat(tree, &st) < 0)
-		return ERR(-errno, "cannot look at the source of the mount at \"%s\"", m->target);
-	if (S_ISDIR(st.st_mode)) {
+	if (m->dest_nofollow) {
+		r = nofollow_target(c, m, S_ISDIR(type), ret_fd, &links);
+	} else if (S_ISDIR(type)) {
 		r = path_mkdirs_links(c->root, m->target, 0755, ret_fd, &links);
 	} else {
 		r = path_open_links(c->root, m->target, O_PATH, ret_fd, &links);
@@ -335,6 +381,29 @@ static int bind_target(const struct mount_context *c, const struct mount_req *m,
 	if (r < 0)
 		return ERR(r, "cannot make the mount point \"%s\"", m->target);
 	return links ? refuse_proc(m, *ret_fd) : 0;
+}
+
+/* copy-symlink: no mount, the same symlink at the target. What is there already must be just that. */
+static int copy_symlink(const struct mount_context *c, const struct mount_req *m, int link)
+{
+	_cleanup_close_ int parent = FD_NONE;
+	char name[NAME_MAX + 1], to[PATH_MAX] = "", there[PATH_MAX] = "";
+	struct statfs fs;
+	int r = path_parent(c->root, m->target, 0755, &parent, name);
+
+	if (r < 0)
+		return ERR(r, "cannot make the directory of the symlink \"%s\"", m->target);
+	if (fstatfs(parent, &fs) < 0 || readlinkat(link, "", to, sizeof(to) - 1) < 0)
+		return ERR(-errno, "cannot copy the symlink \"%s\" to \"%s\"", m->source, m->target);
+	if (fs.f_type == PROC_SUPER_MAGIC)
+		return ERR_PLAIN(-EPERM, "\"%s\" cannot be made because a symlink leads it inside /proc", m->target);
+	if (symlinkat(to, parent, name) == 0)
+		return 0;
+	if (errno != EEXIST)
+		return ERR(-errno, "cannot make the symlink \"%s\"", m->target);
+	if (readlinkat(parent, name, there, sizeof(there) - 1) < 0 || !str_eq(to, there))
+		return ERR_PLAIN(-EEXIST, "cannot copy the symlink \"%s\" to \"%s\": something else is there", m->source, m->target);
+	return 0;
 }
 
 static int attach_at(const struct mount_req *m, int mountfd, int target)
@@ -350,6 +419,7 @@ static int attach_at(const struct mount_req *m, int mountfd, int target)
 static int bind_apply(const struct mount_context *c, const struct mount_req *m, int tree)
 {
 	_cleanup_close_ int own = FD_NONE, target = FD_NONE;
+	struct stat st;
 	int r;
 
 	if (tree < 0) {
@@ -358,7 +428,11 @@ static int bind_apply(const struct mount_context *c, const struct mount_req *m, 
 			return r;
 		tree = own;
 	}
-	r = bind_target(c, m, tree, &target);
+	if (fstat(tree, &st) < 0)
+		return ERR(-errno, "cannot look at the source of the mount at \"%s\"", m->target);
+	if (m->copy_symlink && S_ISLNK(st.st_mode))
+		return copy_symlink(c, m, tree);
+	r = bind_target(c, m, st.st_mode, &target);
 	if (r < 0)
 		return r;
 	return attach_at(m, tree, target);
@@ -423,6 +497,9 @@ static int bind_instead(const struct mount_context *c, const struct mount_req *m
 
 	b.bind = b.recursive = true;
 	b.source = host;
+	/* What is asked of a mount of its own is asked of all that the host has below its: debugfs, tracefs, cgroups. */
+	b.rattr_set |= m->attr_set & (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	b.attr_set &= ~b.rattr_set;
 	tree = open_tree(AT_FDCWD, host, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	if (tree < 0)
 		return ERR(-errno, "cannot mount \"%s\" at \"%s\"", host, m->target);
@@ -495,6 +572,7 @@ static int tmpfs_apply(const struct mount_context *c, const struct mount_req *m,
 
 int mount_apply(const struct mount_context *c, const struct mount_req *m, int tree, int *ret_late_ro)
 {
+	struct mount_req fresh = *m;
 	int r;
 
 	*ret_late_ro = FD_NONE;
@@ -502,6 +580,8 @@ int mount_apply(const struct mount_context *c, const struct mount_req *m, int tr
 		return remount_apply(c, m);
 	if (m->bind)
 		return bind_apply(c, m, tree);
+	mount_options_fold(&fresh);
+	m = &fresh;
 	if (str_eq(m->fstype, "cgroup") || str_eq(m->fstype, "cgroup2"))
 		return cgroup_apply(c, m);
 	if (str_eq(m->fstype, "tmpfs") && (m->copy_up || (m->attr_set & MOUNT_ATTR_RDONLY)))

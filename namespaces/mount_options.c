@@ -3,13 +3,16 @@
 #include "namespaces/mount_options.h"
 
 #include <errno.h>
+#include <stddef.h>
+#include <string.h>
 #include <sys/mount.h>
 
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/str.h"
 
-enum effect { SET, CLEAR, RSET, RCLEAR, PROPAGATION, SB_SET, SB_CLEAR, BIND, RBIND, REMOUNT, IDMAP, COPY_UP, NOTHING, UNBUILT };
+enum effect { SET, CLEAR, RSET, RCLEAR, PROPAGATION, SB_SET, SB_CLEAR, BIND, RBIND, REMOUNT, IDMAP, COPY_UP, FLAG, NOTHING,
+	      IMPOSSIBLE };
 
 /* A time mode replaces the whole field, so setting one first clears the mask. */
 #define ATIME MOUNT_ATTR__ATIME
@@ -22,7 +25,9 @@ static const struct option {
 	{ "async", SB_CLEAR, MOUNT_SB_SYNC },
 	{ "atime", CLEAR, ATIME },
 	{ "bind", BIND, 0 },
+	{ "copy-symlink", FLAG, offsetof(struct mount_req, copy_symlink) },
 	{ "defaults", NOTHING, 0 },
+	{ "dest-nofollow", FLAG, offsetof(struct mount_req, dest_nofollow) },
 	{ "dev", CLEAR, MOUNT_ATTR_NODEV },
 	{ "diratime", CLEAR, MOUNT_ATTR_NODIRATIME },
 	{ "dirsync", SB_SET, MOUNT_SB_DIRSYNC },
@@ -30,7 +35,7 @@ static const struct option {
 	{ "idmap", IDMAP, MOUNT_IDMAP_TOP },
 	{ "iversion", SB_SET, MOUNT_SB_IVERSION },
 	{ "lazytime", SB_SET, MOUNT_SB_LAZYTIME },
-	{ "loud", NOTHING, 0 },		/* the new mount API never prints to the kernel log by itself */
+	{ "loud", SB_CLEAR, MOUNT_SB_SILENT },
 	{ "mand", SB_SET, MOUNT_SB_MAND },
 	{ "noatime", SET, MOUNT_ATTR_NOATIME },
 	{ "nodev", SET, MOUNT_ATTR_NODEV },
@@ -73,24 +78,27 @@ static const struct option {
 	{ "runbindable", PROPAGATION, MS_UNBINDABLE | MS_REC },
 	{ "rw", CLEAR, MOUNT_ATTR_RDONLY },
 	{ "shared", PROPAGATION, MS_SHARED },
-	{ "silent", NOTHING, 0 },
+	{ "silent", SB_SET, MOUNT_SB_SILENT },
 	{ "slave", PROPAGATION, MS_SLAVE },
+	{ "src-nofollow", FLAG, offsetof(struct mount_req, src_nofollow) },
 	{ "strictatime", SET, MOUNT_ATTR_STRICTATIME },
 	{ "suid", CLEAR, MOUNT_ATTR_NOSUID },
 	{ "symfollow", CLEAR, MOUNT_ATTR_NOSYMFOLLOW },
 	{ "sync", SB_SET, MOUNT_SB_SYNC },
 	{ "tmpcopyup", COPY_UP, 0 },
 	{ "unbindable", PROPAGATION, MS_UNBINDABLE },
-	/* Known to the specification or to peers, not built: refused, so that nobody believes they work. */
-	{ "copy-symlink", UNBUILT, 0 },
-	{ "dest-nofollow", UNBUILT, 0 },
-	{ "src-nofollow", UNBUILT, 0 },
+	/* crun's. They are of the whole file system, not of a mount: there is nothing to recurse into (mount_setattr(2)). */
+	{ "rasync", IMPOSSIBLE, 0 },
+	{ "rdirsync", IMPOSSIBLE, 0 },
+	{ "rmand", IMPOSSIBLE, 0 },
+	{ "rnomand", IMPOSSIBLE, 0 },
+	{ "rsync", IMPOSSIBLE, 0 },
 };
 
 const char *mount_option_name(size_t i)
 {
 	for (size_t k = 0; k < ARRAY_SIZE(options); k++)
-		if (options[k].effect != UNBUILT && i-- == 0)
+		if (options[k].effect != IMPOSSIBLE && i-- == 0)
 			return options[k].word;
 	return NULL;
 }
@@ -136,6 +144,27 @@ static void clear_attr(uint64_t *set, uint64_t *clr, uint64_t bits)
 	*clr |= bits;
 }
 
+/* What was said of the mount alone before is said of the tree now. */
+static void forget(struct mount_req *m, uint64_t bits)
+{
+	m->attr_set &= ~bits;
+	m->attr_clr &= ~bits;
+}
+
+static uint64_t field(uint64_t bits)
+{
+	return bits & ATIME ? ATIME : bits;
+}
+
+void mount_options_fold(struct mount_req *m)
+{
+	uint64_t own = m->attr_set | m->attr_clr;
+
+	m->attr_set |= m->rattr_set & ~own;
+	m->attr_clr |= m->rattr_clr & ~own;
+	m->rattr_set = m->rattr_clr = 0;
+}
+
 static int apply(struct mount_req *m, const struct option *o)
 {
 	switch (o->effect) {
@@ -146,9 +175,11 @@ static int apply(struct mount_req *m, const struct option *o)
 		clear_attr(&m->attr_set, &m->attr_clr, o->bits);
 		break;
 	case RSET:
+		forget(m, field(o->bits));
 		set_attr(&m->rattr_set, &m->rattr_clr, o->bits);
 		break;
 	case RCLEAR:
+		forget(m, field(o->bits));
 		clear_attr(&m->rattr_set, &m->rattr_clr, o->bits);
 		break;
 	case PROPAGATION:
@@ -176,15 +207,19 @@ static int apply(struct mount_req *m, const struct option *o)
 		break;
 	case IDMAP:
 		m->idmap = (enum mount_idmap)o->bits;
+		m->idmap_text = NULL;
 		break;
 	case COPY_UP:
 		m->copy_up = true;
 		break;
+	case FLAG:
+		*(bool *)((char *)m + o->bits) = true;
+		break;
 	case NOTHING:
 		break;
-	case UNBUILT:
-		return ERR_PLAIN(-ENOTSUP, "mount at \"%s\": this version of nacre cannot apply the option \"%s\"",
-				 m->target, o->word);
+	case IMPOSSIBLE:
+		return ERR_PLAIN(-ENOTSUP, "mount at \"%s\": %s: Linux has this of whole file systems only; \"%s\" is an option of theirs",
+				 m->target, o->word, o->word + 1);
 	}
 	return 0;
 }
@@ -198,11 +233,12 @@ int mount_options_parse(struct arena *a, const char *const *words, size_t n, str
 		const struct option *o = find(words[i]);
 		int r;
 
+		if (o == NULL && (str_starts(words[i], "idmap=") || str_starts(words[i], "ridmap="))) {
+			m->idmap = words[i][0] == 'r' ? MOUNT_IDMAP_TREE : MOUNT_IDMAP_TOP;
+			m->idmap_text = strchr(words[i], '=') + 1;
+			continue;
+		}
 		if (o == NULL) {
-			/* "idmap=…" and "ridmap=…" are crun's, and would reach the file system as data. */
-			if (str_starts(words[i], "idmap=") || str_starts(words[i], "ridmap="))
-				return ERR_PLAIN(-ENOTSUP, "mount at \"%s\": this version of nacre cannot apply \"%s\"",
-						 m->target, words[i]);
 			m->data[m->n_data++] = words[i];
 			continue;
 		}
@@ -222,7 +258,7 @@ const char *mount_attr_text(struct arena *a, const struct mount_req *m)
 		bool on = (o->effect == SET && (m->attr_set & o->bits) == o->bits) ||
 			  (o->effect == RSET && (m->rattr_set & o->bits) == o->bits) ||
 			  (o->effect == SB_SET && (m->sb_set & o->bits)) ||
-			  (o->effect == COPY_UP && m->copy_up) || (o->effect == IDMAP && m->idmap == (enum mount_idmap)o->bits);
+			  (o->effect == COPY_UP && m->copy_up) || (o->effect == FLAG && *(const bool *)((const char *)m + o->bits)) || (o->effect == IDMAP && m->idmap == (enum mount_idmap)o->bits);
 
 		if (on)
 			buf_printf(&b, "%s%s", b.len > 0 ? "," : "", o->word);

@@ -70,6 +70,9 @@ static int check_mounts(const struct plan *p)
 
 		if (r < 0)
 			return r;
+		if (p->mounts[i].src_nofollow || p->mounts[i].copy_symlink)
+			return ERR_PLAIN(-ENOTSUP, "config.json: mounts[%zu].options: %s: the file server of a microVM has no mounts of "
+					 "symlinks", i, p->mounts[i].src_nofollow ? "src-nofollow" : "copy-symlink");
 		if (!p->mounts[i].bind && p->mounts[i].fstype != NULL && str_eq(p->mounts[i].fstype, "overlay"))
 			return ERR_PLAIN(-ENOTSUP, "config.json: mounts[%zu].type: the layers of an overlay are paths of the host, which the "
 					 "microVM does not have", i);

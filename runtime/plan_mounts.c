@@ -11,6 +11,7 @@
 #include "oci/spec.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
+#include "runtime/base/log.h"
 #include "runtime/base/path_at.h"
 #include "runtime/base/str.h"
 #include "runtime/plan.h"
@@ -38,13 +39,43 @@ static int label_mount(struct plan *p, struct mount_req *m)
 	return 0;
 }
 
+/* crun's "idmap=uids=…;gids=…". */
+static int build_idmap_text(struct plan *p, size_t i, struct mount_req *m)
+{
+	struct userns_req *maps = arena_alloc(p->arena, sizeof(*maps));
+	int r;
+
+	if (maps == NULL)
+		return ERR_NOMEM();
+	if (p->spec->mounts[i].n_uid_map > 0)
+		return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu].options: idmap=%s: the mount has uidMappings already", i, m->idmap_text);
+	r = idmap_option_parse(p->arena, m->idmap_text, plan_has_new_ns(p, CLONE_NEWUSER) ? &p->userns : NULL, maps);
+	m->idmap_maps = maps;
+	return r < 0 ? ERR_CONTEXT(r, "config.json: mounts[%zu].options: idmap", i) : 0;
+}
+
+/* Words that the kernel passes over when a tree is bound: they are of the file system, which is mounted already. */
+static void warn_bind(size_t i, const struct mount_req *m)
+{
+	if (!m->bind)
+		return;
+	for (size_t k = 0; k < m->n_data; k++)
+		log_warning("config.json: mounts[%zu].options: \"%s\" means nothing for a bind mount", i, m->data[k]);
+	if ((m->sb_set & ~(uint32_t)MOUNT_SB_SILENT) != 0)
+		log_warning("config.json: mounts[%zu].options: sync, dirsync, lazytime, mand and iversion mean nothing for a bind mount", i);
+}
+
 /*
  * Maps without an option mean idmap: the option is there so that a runtime which does not know the maps refuses it. The option
  * without maps means those of the container's user namespace; one that is joined is asked for them when it is there.
  */
-static int build_idmap(struct plan *p, const struct spec_mount *in, struct mount_req *m)
+static int build_idmap(struct plan *p, size_t i, struct mount_req *m)
 {
+	const struct spec_mount *in = &p->spec->mounts[i];
 	struct userns_req *maps;
+
+	if (m->idmap_text != NULL)
+		return build_idmap_text(p, i, m);
 
 	if (in->n_uid_map == 0) {
 		if (m->idmap != MOUNT_IDMAP_NONE && plan_has_new_ns(p, CLONE_NEWUSER))
@@ -81,7 +112,7 @@ static int build_mount(struct plan *p, size_t i)
 	r = mount_options_parse(p->arena, in->options.v, in->options.n, m);
 	if (r < 0)
 		return ERR_CONTEXT(r, "config.json: mounts[%zu].options", i);
-	r = build_idmap(p, in, m);
+	r = build_idmap(p, i, m);
 	if (r < 0)
 		return r;
 	r = label_mount(p, m);
@@ -103,6 +134,7 @@ static int build_mount(struct plan *p, size_t i)
 	} else if (!m->remount && (m->fstype == NULL || *m->fstype == '\0')) {
 		return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu].type: is required for a mount that is no bind mount", i);
 	}
+	warn_bind(i, m);
 	return plan_check_mount(p, i);
 }
 

@@ -76,6 +76,12 @@ int plan_check_mount(const struct plan *p, size_t i)
 
 	if (str_eq(m->target, "/"))
 		return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu].destination: \"/\" is the root file system's place", i);
+	if (m->copy_symlink && (!m->bind || m->remount))
+		return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu].options: copy-symlink: is for a bind mount only", i);
+	if (m->src_nofollow && (!m->bind || m->remount))
+		return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu].options: src-nofollow: is for a bind mount only", i);
+	if (m->remount && ((m->sb_set | m->sb_clr) & MOUNT_SB_IVERSION))
+		return ERR_PLAIN(-ENOTSUP, "config.json: mounts[%zu].options: iversion: is for a new file system only", i);
 	if (m->copy_up && (m->bind || m->remount || !str_eq(m->fstype, "tmpfs")))
 		return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu].options: tmpcopyup: is for a new tmpfs only", i);
 	if (!str_starts(m->target, "/proc/") || m->remount || str_in(m->target, proc_allowed, ARRAY_SIZE(proc_allowed)))

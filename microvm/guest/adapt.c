@@ -56,6 +56,11 @@ static int bind_sysfs(struct arena *a, struct spec_mount *m)
 	return 0;
 }
 
+static bool is_idmap(const char *option)
+{
+	return str_eq(option, "idmap") || str_eq(option, "ridmap") || str_starts(option, "idmap=") || str_starts(option, "ridmap=");
+}
+
 /*
  * A mount begins with its source's flags, and its own options come after. The ids that the share shows are mapped already.
  */
@@ -69,7 +74,7 @@ static int share_options(struct arena *a, const struct guest_mount *shared, stru
 	for (size_t i = 0; i < shared->n_flags; i++)
 		v[n++] = shared->flags[i];
 	for (size_t i = 0; i < m->options.n; i++)
-		if (!str_eq(m->options.v[i], "idmap") && !str_eq(m->options.v[i], "ridmap"))
+		if (!is_idmap(m->options.v[i]))
 			v[n++] = m->options.v[i];
 	v[n] = NULL;
 	m->options = (struct strv){ .v = v, .n = n };

@@ -68,6 +68,15 @@ volume() {
 	equals "5000:6000 1001:2001" "${lines[*]}"
 }
 
+@test "crun's way to write the maps: in the option" {
+	volume 'bind,idmap=uids=1000-5000-10#0-0-1;gids=2000-6000-10'
+	sh_args 'stat -c %u:%g /mnt/file'
+	run -0 with_volume 'nacre run "$ID"'
+	equals 5000:6000 "$output"
+	volume 'bind,idmap=uids=1000-5000-10;gids=2000-6000-10' 0:0:1 0:0:1
+	refuses "options: idmap" "uidMappings"
+}
+
 @test "idmap is of the mount itself, ridmap of those below it, too; the last of both decides" {
 	local o
 	sh_args 'stat -c %u:%g /mnt/file /mnt/sub/sub-file'

@@ -162,6 +162,8 @@ setup() {
 	refused 1 "config.json: mounts[7].type: the layers of an overlay are paths of the host" run "$ID"
 	config --arg s "$T" '.mounts[7] = {destination: "/mnt", type: "bind", source: $s, options: ["rbind", "rshared"]}'
 	refused 1 "config.json: mounts[7].options: rshared: what is mounted in a microVM cannot be seen on the host" run "$ID"
+	config '.mounts[7].options = ["bind", "copy-symlink"]'
+	refused 1 "config.json: mounts[7].options: copy-symlink: the file server" run "$ID"
 }
 
 @test "what is mounted on the host below a volume, before and while it runs, is there; ro is for all of it" {

@@ -111,6 +111,12 @@ tmpfs sync,async - sync
 tmpfs async,sync sync -
 tmpfs lazytime,nolazytime - lazytime
 tmpfs nosymfollow,symfollow - nosymfollow
+tmpfs ro,rrw - ro
+tmpfs rro,rw - ro
+tmpfs rw,rro ro -
+tmpfs rnoexec,rnosuid,exec nosuid noexec
+tmpfs silent - silent
+tmpfs silent,loud - silent
 tmpfs shared,private - shared
 tmpfs private,shared shared -'
 }
@@ -183,6 +189,10 @@ export -f check_tree
 		check_tree rstrictatime - top:relatime,relatime,noatime
 		check_tree rnosymfollow top:nosymfollow,nosymfollow -
 		check_tree rro,rrw - top:ro,ro
+		check_tree ro,rrw - top:ro,ro
+		check_tree rro,rw ro top:ro
+		check_tree rrw,ro top:ro ro
+		check_tree rnoatime,strictatime noatime top:noatime,relatime
 		check_tree rrw,rro top:ro,ro -
 		check_tree rro,rnosuid,rnoexec ro,nosuid,noexec,top:ro,top:nosuid,top:noexec nodev'
 }
@@ -555,21 +565,80 @@ tmpfs - - unbindable'
 	refuses "tmpcopyup: is for a new tmpfs only"
 }
 
-@test "options of other runtimes are refused, not ignored" {
+@test "options that no kernel can do, or not there, are refused" {
 	local o
 	mkdir "$T/src"
-	for o in idmap=uids=@1-3-10 tmpcopyup copy-symlink src-nofollow dest-nofollow; do
+	for o in idmap=uids=@1-3-10 tmpcopyup rsync rasync rdirsync rmand rnomand; do
 		config --arg o "$o" --arg s "$T/src" '.mounts |= map(select(.destination != "/mnt"))
 			+ [{destination: "/mnt", source: $s, options: ["bind", $o]}]'
 		refuses "${o%%=*}"
 	done
+	for o in copy-symlink src-nofollow; do
+		config --arg o "$o" '.mounts |= map(select(.destination != "/mnt")) + [{destination: "/mnt", type: "tmpfs", options: [$o]}]'
+		refuses "$o: is for a bind mount only"
+	done
+	config '.mounts |= map(select(.destination != "/mnt")) + [{destination: "/tmp", options: ["remount", "iversion"]}]'
+	refuses "iversion: is for a new file system only"
+}
+
+@test "options of the file system at a bind mount: nothing, and a warning" {
+	mkdir "$T/src"
+	add_mount /mnt none "$T/src" bind size=3m sync
+	args true
+	run -0 nacre run "$ID"
+	[[ "$output" == *'mounts['*'].options: "size=3m" means nothing for a bind mount'*"sync"* ]]
+}
+
+@test "copy-symlink: the symlink itself is made, not what it leads to" {
+	mkdir "$T/src"
+	ln -s /nowhere/at-all "$T/src/link"
+	add_mount /mnt/deep/link none "$T/src/link" bind copy-symlink
+	add_mount /mnt/dir none "$T/src" bind copy-symlink
+	sh_args 'readlink /mnt/deep/link; readlink /mnt/dir/link; grep -c " /mnt/deep/link " /proc/self/mountinfo'
+	run nacre run "$ID"
+	equals "/nowhere/at-all /nowhere/at-all 0" "${lines[*]}"
+	# The second time it is there. Another one there is an error, and stays.
+	run nacre run "$ID"
+	equals "/nowhere/at-all /nowhere/at-all 0" "${lines[*]}"
+	ln -sfn /else "$BUNDLE/rootfs/mnt/deep/link"
+	refuses "cannot copy the symlink" "something else is there"
+	equals /else "$(readlink "$BUNDLE/rootfs/mnt/deep/link")"
+}
+
+@test "src-nofollow and dest-nofollow: a symlink is mounted over a symlink" {
+	requires container	# the file server of a microVM does not serve a symlink as a mount
+	ln -s /from-source "$T/link"
+	ln -s /of-the-image "$BUNDLE/rootfs/mnt/link"
+	add_mount /mnt/link none "$T/link" bind src-nofollow dest-nofollow
+	args readlink /mnt/link
+	run -0 nacre run "$ID"
+	equals /from-source "$output"
+	equals /of-the-image "$(readlink "$BUNDLE/rootfs/mnt/link")"
+}
+
+@test "dest-nofollow: a symlink of the image is no mount point for a directory" {
+	mkdir "$T/src" "$BUNDLE/rootfs/real"
+	ln -s /real "$BUNDLE/rootfs/mnt/link"
+	add_mount /mnt/link none "$T/src" bind dest-nofollow
+	refuses "/mnt/link"
+	config '.mounts |= map(select(.destination != "/mnt/link"))'
+	add_mount /mnt/link tmpfs tmpfs dest-nofollow
+	refuses "cannot mount tmpfs at \"/mnt/link\": it is not a real directory"
+	# What is missing is made.
+	config '.mounts |= map(select(.destination != "/mnt/link"))'
+	touch "$T/src/file"
+	add_mount /mnt/a/b none "$T/src" bind dest-nofollow
+	add_mount /mnt/a/f none "$T/src/file" bind dest-nofollow
+	sh_args 'ls /mnt/a/b; ls /mnt/a'
+	run -0 nacre run "$ID"
+	equals "file b f" "${lines[*]}"
 }
 
 @test "features lists no option that create refuses" {
 	local o
 	mkdir "$T/src"
 	while read -r o; do
-		case $o in remount | idmap | ridmap) continue ;; esac	# idmap.bats has the two
+		case $o in remount | idmap | ridmap | src-nofollow | copy-symlink) continue ;; esac	# tests of their own
 		jq -nc --arg o "$o" --arg d "/mnt/$o" '{destination: $d, type: "tmpfs", source: "tmpfs", options: [$o]}'
 	done < <(nacre features | jq -r '.mountOptions[]') |
 		jq -s --arg s "$T/src" 'map(if .options[0] | IN("bind", "rbind") then .source = $s else . end)' >"$T/list"

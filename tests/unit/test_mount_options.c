@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 
 #include "namespaces/mount_options.h"
+#include "namespaces/userns.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/str.h"
@@ -39,9 +40,14 @@ TEST(attributes)
 		{ "nosymfollow", MOUNT_ATTR_NOSYMFOLLOW, 0, 0, 0 },
 		{ "rro", 0, 0, MOUNT_ATTR_RDONLY, 0 },
 		{ "rro,rrw", 0, 0, 0, MOUNT_ATTR_RDONLY },
-		{ "ro,rrw", MOUNT_ATTR_RDONLY, 0, 0, MOUNT_ATTR_RDONLY },
+		{ "ro,rrw", 0, 0, 0, MOUNT_ATTR_RDONLY },
+		{ "rrw,ro", MOUNT_ATTR_RDONLY, 0, 0, MOUNT_ATTR_RDONLY },
+		{ "rro,rw", 0, MOUNT_ATTR_RDONLY, MOUNT_ATTR_RDONLY, 0 },
+		{ "ro,nosuid,rro", MOUNT_ATTR_NOSUID, 0, MOUNT_ATTR_RDONLY, 0 },
+		{ "strictatime,rnoatime", 0, 0, MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME },
+		{ "rnoatime,relatime", 0, MOUNT_ATTR__ATIME, MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME },
 		{ "rnoatime", 0, 0, MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME },
-		{ "defaults,silent,loud,norelatime", 0, 0, 0, 0 },
+		{ "defaults,norelatime", 0, 0, 0, 0 },
 	};
 	struct arena *a = arena_new(0);
 	struct mount_req m;
@@ -75,6 +81,10 @@ TEST(kinds)
 	CHECK_INT(parse(a, "sync,async", &m), 0);
 	CHECK_INT(m.sb_set, 0);
 	CHECK_INT(m.sb_clr, MOUNT_SB_SYNC);
+	CHECK_INT(parse(a, "silent", &m), 0);
+	CHECK_INT(m.sb_set, MOUNT_SB_SILENT);
+	CHECK_INT(parse(a, "silent,loud", &m), 0);
+	CHECK_INT(m.sb_set, 0);
 	CHECK_INT(parse(a, "rslave,shared", &m), 0);
 	CHECK_INT((int64_t)m.n_propagation, 2);
 	CHECK_INT((int64_t)m.propagation[0], MS_SLAVE | MS_REC);
@@ -115,9 +125,9 @@ TEST(unknown_words_are_data)
 	arena_free(a);
 }
 
-TEST(unbuilt_words_are_refused)
+TEST(words_of_file_systems_do_not_recurse)
 {
-	static const char *const words[] = { "idmap=uids=0-1-2", "ridmap=gids=0-1-2", "copy-symlink" };
+	static const char *const words[] = { "rsync", "rasync", "rdirsync", "rmand", "rnomand" };
 	struct arena *a = arena_new(0);
 	struct mount_req m;
 
@@ -126,6 +136,64 @@ TEST(unbuilt_words_are_refused)
 		CHECK(strstr(err_text(), words[i]) != NULL);
 	}
 	CHECK_INT(parse(a, "private,private,private,private,private", &m), -EINVAL);
+	arena_free(a);
+}
+
+TEST(words_about_symlinks)
+{
+	struct arena *a = arena_new(0);
+	struct mount_req m;
+
+	CHECK_INT(parse(a, "bind,src-nofollow", &m), 0);
+	CHECK(m.src_nofollow && !m.dest_nofollow && !m.copy_symlink);
+	CHECK_INT(parse(a, "bind,dest-nofollow,copy-symlink", &m), 0);
+	CHECK(!m.src_nofollow && m.dest_nofollow && m.copy_symlink);
+	CHECK_STR(mount_attr_text(a, &m), "copy-symlink,dest-nofollow");
+	arena_free(a);
+}
+
+TEST(fold)
+{
+	struct arena *a = arena_new(0);
+	struct mount_req m;
+
+	CHECK_INT(parse(a, "rro,rnoexec,rw,rnoatime,strictatime", &m), 0);
+	mount_options_fold(&m);
+	CHECK_INT((int64_t)m.attr_set, MOUNT_ATTR_NOEXEC | MOUNT_ATTR_STRICTATIME);
+	CHECK_INT((int64_t)m.attr_clr, MOUNT_ATTR_RDONLY | MOUNT_ATTR__ATIME);
+	CHECK(m.rattr_set == 0 && m.rattr_clr == 0);
+	arena_free(a);
+}
+
+TEST(idmap_text)
+{
+	static const struct userns_range ranges[] = { { 0, 100000, 10 }, { 10, 5000, 5 } };
+	static const struct userns_req maps = { .uid = ranges, .n_uid = 2, .gid = ranges, .n_gid = 1 };
+	static const char *const bad[] = {
+		"", "uids=0-1-2", "gids=0-1-2", "uids=;gids=", "uids=0-1;gids=0-1-2", "uids=0-1-0;gids=0-1-2", "uids=0-1-2-3;gids=0-1-2",
+		"uids=x-1-2;gids=0-1-2", "uids=0-1-4294967295;gids=0-1-2", "uids=0-1-2;gids=0-1-2;uids=0-1-2", "uids=0-1-2;gids=0-1-2;x=1",
+		"uids=@0-15-1;gids=0-1-2", "uids=@0-9-2;gids=0-1-2", "uids=0-1-2;gids=@0-10-1", "uids=@@0-1-2;gids=0-1-2", "uids=-1-2-3;gids=0-1-2#1--2",
+	};
+	struct arena *a = arena_new(0);
+	struct userns_req q;
+	struct mount_req m;
+
+	CHECK_INT(parse(a, "bind,idmap=uids=0-1-2;gids=0-1-2", &m), 0);
+	CHECK(m.idmap == MOUNT_IDMAP_TOP && m.n_data == 0);
+	CHECK_STR(m.idmap_text, "uids=0-1-2;gids=0-1-2");
+	CHECK_INT(parse(a, "bind,ridmap=uids=0-1-2,idmap", &m), 0);
+	CHECK(m.idmap == MOUNT_IDMAP_TOP && m.idmap_text == NULL);
+	CHECK_INT(idmap_option_parse(a, "gids=7-8-9;uids=0-1000-10#10-2000-5", NULL, &q), 0);
+	if (CHECK(q.n_uid == 2 && q.n_gid == 1)) {
+		CHECK(q.uid[1].container_id == 10 && q.uid[1].host_id == 2000 && q.uid[1].size == 5);
+		CHECK(q.gid[0].container_id == 7 && q.gid[0].host_id == 8 && q.gid[0].size == 9);
+	}
+	CHECK_INT(idmap_option_parse(a, "uids=@1-12-3;gids=@0-0-10", &maps, &q), 0);
+	CHECK(q.uid[0].container_id == 1 && q.uid[0].host_id == 5002 && q.uid[0].size == 3);
+	CHECK(q.gid[0].host_id == 100000);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		if (!CHECK_INT(idmap_option_parse(a, bad[i], &maps, &q), -EINVAL))
+			printf("#   %s\n", bad[i]);
 	arena_free(a);
 }
 
@@ -147,5 +215,5 @@ TEST(every_name_is_understood)
 	arena_free(a);
 }
 
-TEST_MAIN(CASE(attributes), CASE(kinds), CASE(idmap), CASE(unknown_words_are_data), CASE(unbuilt_words_are_refused),
-	  CASE(every_name_is_understood))
+TEST_MAIN(CASE(attributes), CASE(kinds), CASE(idmap), CASE(unknown_words_are_data), CASE(words_of_file_systems_do_not_recurse),
+	  CASE(words_about_symlinks), CASE(fold), CASE(idmap_text), CASE(every_name_is_understood))
