@@ -41,13 +41,19 @@ int vm_host_probe(struct arena *a, struct vm_host *ret)
 int vm_monitor_choose(struct arena *a, const char *accel, bool qemu, const struct vm_host *h, enum vm_monitor *ret,
 		      const char **ret_why)
 {
+	static const char *const words[] = { "auto", "kvm", "qemu", "tcg" };
 	bool automatic = accel == NULL || str_eq(accel, "auto");
 
-	if (accel != NULL && !automatic && !str_eq(accel, "kvm") && !str_eq(accel, "tcg"))
-		return ERR_PLAIN(-EINVAL, "\"%.64s\" is none of auto, kvm, tcg", accel);
+	if (accel != NULL && !str_in(accel, words, ARRAY_SIZE(words)))
+		return ERR_PLAIN(-EINVAL, "\"%.64s\" is none of auto, kvm, qemu, tcg", accel);
 	if (accel != NULL && str_eq(accel, "tcg")) {
 		*ret = VM_MONITOR_QEMU_TCG;
 		*ret_why = "software emulation was asked for";
+		return 0;
+	}
+	if (accel != NULL && str_eq(accel, "qemu") && h->kvm_why == NULL) {
+		*ret = VM_MONITOR_QEMU_KVM;
+		*ret_why = "QEMU was asked for, and /dev/kvm works";
 		return 0;
 	}
 	if (h->kvm_why == NULL) {

@@ -11,7 +11,7 @@ struct host_config;
 
 /* Annotations, beside ANNOTATION_ISOLATION (isolation.h). */
 #define ANNOTATION_VM "run.nacre.vm."
-#define ANNOTATION_VM_ACCEL ANNOTATION_VM "accel"	/* auto, kvm, tcg */
+#define ANNOTATION_VM_ACCEL ANNOTATION_VM "accel"	/* auto, kvm, qemu, tcg */
 #define ANNOTATION_VM_CONSOLE ANNOTATION_VM "console"	/* absolute path, or "stderr" */
 
 /* What of the host the plan of a microVM depends on. */
@@ -25,7 +25,7 @@ struct vm_host {
 int vm_host_probe(struct arena *a, struct vm_host *ret);
 
 /*
- * Who runs the microVM. accel: "auto", "kvm", "tcg" (NULL: auto). qemu: config.json names a hypervisor. *ret_why in a, in
+ * Who runs the microVM. accel: "auto", "kvm", "qemu" (on KVM), "tcg" (NULL: auto). qemu: config.json names a hypervisor. *ret_why in a, in
  * words. -ENOTSUP with a text: "kvm", and the host's cannot be used.
  */
 int vm_monitor_choose(struct arena *a, const char *accel, bool qemu, const struct vm_host *h, enum vm_monitor *ret,

@@ -54,7 +54,7 @@ has_step() { steps | grep -qxF -- "$1" || { steps; echo "no step: $1"; return 1;
 	config '.annotations["run.nacre.isolation"] = "yes"'
 	refused 1 'annotations["run.nacre.isolation"]: "yes" is neither container nor microvm' create "$ID"
 	config '.annotations = {"run.nacre.isolation": "microvm", "run.nacre.vm.accel": "fast"}'
-	refused 1 'annotations["run.nacre.vm.accel"]: "fast" is none of auto, kvm, tcg' create "$ID"
+	refused 1 'annotations["run.nacre.vm.accel"]: "fast" is none of auto, kvm, qemu, tcg' create "$ID"
 	config '.annotations = {"run.nacre.isolation": "microvm", "run.nacre.vm.console": "log"}'
 	refused 1 'annotations["run.nacre.vm.console"]: must be an absolute path or stderr' create "$ID"
 }

@@ -118,10 +118,12 @@ TEST(monitors)
 		{ "kvm", false, true, 0, VM_MONITOR_KVM, "/dev/kvm works" },
 		{ "kvm", true, true, 0, VM_MONITOR_QEMU_KVM, "config.json names a hypervisor, and /dev/kvm works" },
 		{ "kvm", false, false, -ENOTSUP, 0, "KVM is asked for and cannot be used: there is no /dev/kvm" },
+		{ "qemu", false, true, 0, VM_MONITOR_QEMU_KVM, "QEMU was asked for, and /dev/kvm works" },
+		{ "qemu", false, false, -ENOTSUP, 0, "KVM is asked for and cannot be used: there is no /dev/kvm" },
 		{ "tcg", false, true, 0, VM_MONITOR_QEMU_TCG, "software emulation was asked for" },
 		{ "tcg", true, false, 0, VM_MONITOR_QEMU_TCG, "software emulation was asked for" },
-		{ "", false, true, -EINVAL, 0, "\"\" is none of auto, kvm, tcg" },
-		{ "xen", false, true, -EINVAL, 0, "\"xen\" is none of auto, kvm, tcg" },
+		{ "", false, true, -EINVAL, 0, "\"\" is none of auto, kvm, qemu, tcg" },
+		{ "xen", false, true, -EINVAL, 0, "\"xen\" is none of auto, kvm, qemu, tcg" },
 	};
 	_cleanup_arena_ struct arena *a = arena_new(0);
 
@@ -170,7 +172,7 @@ TEST(refusals)
 		const char *error;
 	} cases[] = {
 		{ HEAD ANNOTATION("accel", "fast") "," NS "}}", -EINVAL,
-		  "config.json: annotations[\"run.nacre.vm.accel\"]: \"fast\" is none of auto, kvm, tcg" },
+		  "config.json: annotations[\"run.nacre.vm.accel\"]: \"fast\" is none of auto, kvm, qemu, tcg" },
 		{ HEAD ANNOTATION("accel", "kvm") "," NS "}}", -ENOTSUP,
 		  "config.json: annotations[\"run.nacre.vm.accel\"]: KVM is asked for and cannot be used: there is no /dev/kvm" },
 		{ HEAD ANNOTATION("console", "console.log") "," NS "}}", -EINVAL,
