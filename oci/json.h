@@ -65,6 +65,7 @@ void json_uint(struct json_writer *w, uint64_t v);
 void json_hundredths(struct json_writer *w, uint64_t v);	/* 1234 is 12.34 */
 void json_bool(struct json_writer *w, bool v);
 void json_null(struct json_writer *w);
+void json_value(struct json_writer *w, const struct json *j);	/* as it was read, whole */
 /* key + value in one */
 void json_kv_string(struct json_writer *w, const char *key, const char *value);
 void json_kv_int(struct json_writer *w, const char *key, int64_t v);

@@ -208,6 +208,42 @@ void json_null(struct json_writer *w)
 		note(w, yajl_gen_null(w->gen));
 }
 
+/* As deep as json_parse() lets it be. */
+void json_value(struct json_writer *w, const struct json *j)
+{
+	switch (j->type) {
+	case JSON_NULL:
+		json_null(w);
+		return;
+	case JSON_BOOL:
+		json_bool(w, j->boolean);
+		return;
+	case JSON_NUMBER:
+		if (usable(w))
+			note(w, yajl_gen_number(w->gen, j->text, strlen(j->text)));
+		return;
+	case JSON_STRING:
+		json_string(w, j->text);
+		return;
+	case JSON_ARRAY:
+	case JSON_OBJECT:
+		break;
+	}
+	if (j->type == JSON_ARRAY)
+		json_array_open(w);
+	else
+		json_object_open(w);
+	for (const struct json *c = j->child; c != NULL; c = c->next) {
+		if (j->type == JSON_OBJECT)
+			json_key(w, c->key);
+		json_value(w, c);
+	}
+	if (j->type == JSON_ARRAY)
+		json_array_close(w);
+	else
+		json_object_close(w);
+}
+
 void json_kv_string(struct json_writer *w, const char *key, const char *value)
 {
 	json_key(w, key);

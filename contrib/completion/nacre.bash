@@ -3,7 +3,7 @@
 # Completion of nacre's command line for bash. `make install` puts it where bash-completion finds it;
 # without that package: . contrib/completion/nacre.bash
 
-_nacre_commands="run create start exec kill delete state list ps stats events pause resume update spec explain features doctor help"
+_nacre_commands="run create start exec kill delete state list ps stats events pause resume update spec explain compare features doctor help"
 
 # The options of command $1 ("": the global ones).
 _nacre_options() {
@@ -26,6 +26,7 @@ _nacre_options() {
 		echo "--cpu-idle --cpuset-cpus --cpuset-mems --pids-limit --blkio-weight"
 		;;
 	doctor) echo "--json" ;;
+	compare) echo "--modes -n --runs --json --svg" ;;
 	stats) echo "-f --format --interval --no-stream" ;;
 	events) echo "--interval --stats" ;;
 	spec) echo "-b --bundle -f --file --rootless" ;;
@@ -47,6 +48,9 @@ _nacre_value() {
 	list:--format | list:-f | ps:--format | ps:-f | stats:--format | stats:-f) echo "table json" ;;
 	delete:-f) ;;
 	update:--cpu-idle) echo "0 1" ;;
+	compare:--json | compare:--svg) echo file ;;
+	compare:--modes) echo "host container kvm qemu tcg" ;;
+	compare:--runs | compare:-n) echo any ;;
 	update:--resources | update:-r) echo file ;;
 	update:--memory* | update:--cpu* | update:--pids-limit | update:--blkio-weight) echo any ;;
 	:--log | :--host-config | *:--config | *:--console-socket | *:--pid-file | *:--pidfd-socket | *:--process | *:--file | *:-f | exec:-p) echo file ;;
@@ -113,7 +117,7 @@ _nacre() {
 			_nacre_reply -W "$("${COMP_WORDS[0]}" "${root[@]}" list -q 2>/dev/null)" -- "$word"
 			;;
 		kill:1) _nacre_reply -W "$(compgen -A signal | sed -n 's/^SIG//p')" -- "$word" ;;
-		explain:0) _nacre_reply -d -- "$word" ;;
+		explain:0 | compare:0) _nacre_reply -d -- "$word" ;;
 		exec:*) _nacre_reply -f -- "$word" ;;
 		esac
 	fi

@@ -166,6 +166,13 @@ int file_create(int dirfd, const char *name, const void *data, size_t len, mode_
 	return fd < 0 ? -errno : fd_write_all(fd, data, len);
 }
 
+int file_write(const char *path, const void *data, size_t len, mode_t mode)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+
+	return fd < 0 ? -errno : fd_write_all(fd, data, len);
+}
+
 int file_replace(int dirfd, const char *name, const void *data, size_t len, mode_t mode)
 {
 	_cleanup_close_ int fd = FD_NONE;

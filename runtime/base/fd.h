@@ -49,6 +49,9 @@ int file_write_value(int dirfd, const char *path, const char *value);
  */
 int file_create(int dirfd, const char *name, const void *data, size_t len, mode_t mode);
 
+/* Writes a file of a person's: it is made, or emptied first. What path leads to is the caller's business. */
+int file_write(const char *path, const void *data, size_t len, mode_t mode);
+
 /*
  * Replaces dirfd/name atomically; the caller holds the lock that makes it the only writer. A temporary
  * O_EXCL file beside it, then rename(2). Readers see the old or the new content, never a part. No fsync:
