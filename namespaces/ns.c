@@ -58,6 +58,21 @@ unsigned int ns_flag_at(size_t i)
 	return i < ARRAY_SIZE(kinds) ? kinds[i].flag : 0;
 }
 
+int ns_try(unsigned int flag)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		_exit(unshare((int)(geteuid() == 0 ? flag : flag | CLONE_NEWUSER)) < 0 ? errno : 0);
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECHILD;
+}
+
 int ns_open(const char *path, unsigned int flag, int *ret_fd)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);

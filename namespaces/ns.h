@@ -47,6 +47,12 @@ const char *ns_name(unsigned int flag);
 size_t ns_count(void);
 unsigned int ns_flag_at(size_t i);
 
+/*
+ * Can the calling process make one? Tried in a process that ends at once, without root inside a user namespace. 0 or -errno,
+ * no text.
+ */
+int ns_try(unsigned int flag);
+
 /* Opens path and checks that it is a namespace of this kind (NS_GET_NSTYPE). */
 int ns_open(const char *path, unsigned int flag, int *ret_fd);
 

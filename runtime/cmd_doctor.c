@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * nacre doctor: what this host can do for containers, a line each, and how to mend what it cannot. What concerns microVMs
- * is in doctor_vm.c.
+ * nacre doctor: what this host can do for containers, a line each, and how to mend what it cannot. What concerns users
+ * who are not root is in doctor_rootless.c, microVMs in doctor_vm.c.
  *
  * It looks and asks, and changes nothing. The same walk fills the table and the JSON.
  */
@@ -13,6 +13,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -31,6 +33,34 @@
 
 static const char *const level_names[] = { "ok", "limited", "missing" };
 
+#define INDENT 28U	/* of what is said, below its name */
+
+/* The text, which starts in column INDENT, in lines that fit the terminal. */
+static void print_words(const struct doctor *d, const char *text)
+{
+	size_t at = INDENT;
+
+	while (*text != '\0') {
+		size_t len = strcspn(text, " ");
+
+		if (d->columns > INDENT + 20 && at > INDENT && at + 1 + len > d->columns) {
+			printf("\n%*s", (int)INDENT, "");
+			at = INDENT;
+		}
+		at += (size_t)printf("%s%.*s", at > INDENT ? " " : "", (int)len, text);
+		text += len;
+		text += *text == ' ';
+	}
+	putchar('\n');
+}
+
+static unsigned int terminal_columns(void)
+{
+	struct winsize w = { 0 };
+
+	return isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 ? w.ws_col : 0;
+}
+
 static void print_text(struct doctor *d, const char *name, enum doctor_level level, const char *text, const char *fix)
 {
 	static const char *const colours[] = { "\033[32m", "\033[33m", "\033[31m" };
@@ -38,9 +68,14 @@ static void print_text(struct doctor *d, const char *name, enum doctor_level lev
 	if (d->printed == NULL || !str_eq(d->printed, d->area))
 		printf("%s%s\n", d->printed != NULL ? "\n" : "", d->area);
 	d->printed = d->area;
-	printf("  %s%-8s%s %-16s %s\n", d->colour ? colours[level] : "", level_names[level], d->colour ? "\033[0m" : "", name, text);
-	if (fix != NULL)
-		printf("  %-8s %-16s fix: %s\n", "", "", fix);
+	printf("  %s%-8s%s %-16s ", d->colour ? colours[level] : "", level_names[level], d->colour ? "\033[0m" : "", name);
+	print_words(d, text);
+	if (fix != NULL) {
+		_cleanup_free_ char *line = str_printf("fix: %s", fix);
+
+		printf("%*s", (int)INDENT, "");
+		print_words(d, line != NULL ? line : fix);
+	}
 }
 
 static void print_json(struct doctor *d, const char *name, enum doctor_level level, const char *text, const char *fix)
@@ -134,11 +169,21 @@ static void look_at_privileges(struct doctor *d)
 		     "root, but without%s", lacks.data);
 }
 
+static void look_at_state(struct doctor *d, const char *root)
+{
+	if (root != NULL)
+		doctor_tell(d, "state", DOCTOR_OK, NULL, "of containers is kept in %s", root);
+	else
+		doctor_tell(d, "state", DOCTOR_LIMITED, "log in by what sets it (pam_systemd), or give --root DIR to every command",
+			    "has no place: XDG_RUNTIME_DIR is not set, or not an absolute path");
+}
+
 /* ENOSYS: the kernel has it not; EPERM: a filter around us refuses it. Any other error is about our senseless arguments. */
 static void look_at_call(struct doctor *d, const char *name, long result, const char *otherwise)
 {
 	if (result < 0 && (errno == ENOSYS || errno == EPERM))
-		doctor_tell(d, name, DOCTOR_LIMITED, NULL, "%s: %s", errno == ENOSYS ? "not in this kernel" : "refused by a system call filter",
+		doctor_tell(d, name, DOCTOR_LIMITED, errno == ENOSYS ? "use a later kernel" : "have that filter pass it, or give ENOSYS",
+			    "%s: %s", errno == ENOSYS ? "not in this kernel" : "refused by a system call filter",
 		     otherwise);
 	else
 		doctor_tell(d, name, DOCTOR_OK, NULL, "there");
@@ -153,26 +198,42 @@ static void look_at_calls(struct doctor *d)
 
 /* ---- namespaces ---- */
 
+/* By making one, in a process that is gone at once. */
+static void try_namespace(struct doctor *d, const char *name, unsigned int flag, enum doctor_level level)
+{
+	int r = ns_try(flag);
+
+	if (r == 0)
+		doctor_tell(d, name, DOCTOR_OK, NULL, "can be made");
+	else if (geteuid() == 0)
+		doctor_tell(d, name, level, "CAP_SYS_ADMIN, and no filter around nacre that refuses unshare and clone3",
+			    "cannot be made: %s", strerror(-r));
+	else
+		doctor_tell(d, name, level, "have user namespaces allowed (see rootless), or be root", "cannot be made: %s",
+			    strerror(-r));
+}
+
 static void look_at_namespaces(struct doctor *d)
 {
 	static const char *const needed[] = { "mount", "pid" };
+	enum doctor_level level;
 	char path[64], max[32];
 
 	for (size_t i = 0; i < ns_count(); i++) {
 		const char *name = ns_name(ns_flag_at(i)), *file = str_eq(name, "network") ? "net" : str_eq(name, "mount") ? "mnt" : name;
 
+		level = str_in(name, needed, ARRAY_SIZE(needed)) ? DOCTOR_MISSING : DOCTOR_LIMITED;
 		snprintf(path, sizeof(path), "/proc/self/ns/%s", file);
 		if (access(path, F_OK) < 0) {
-			doctor_tell(d, name, str_in(name, needed, ARRAY_SIZE(needed)) ? DOCTOR_MISSING : DOCTOR_LIMITED, "use a kernel with it",
-			     "not in this kernel");
+			doctor_tell(d, name, level, "use a kernel with it", "not in this kernel");
 			continue;
 		}
 		snprintf(path, sizeof(path), "/proc/sys/user/max_%s_namespaces", file);
 		read_line(path, max, sizeof(max));
 		if (str_eq(max, "0"))
-			doctor_tell(d, name, DOCTOR_LIMITED, "raise that sysctl", "switched off: %s is 0", path + strlen("/proc/sys/"));
+			doctor_tell(d, name, level, "raise that sysctl", "switched off: %s is 0", path + strlen("/proc/sys/"));
 		else
-			doctor_tell(d, name, DOCTOR_OK, NULL, "there");
+			try_namespace(d, name, ns_flag_at(i), level);
 	}
 }
 
@@ -190,7 +251,7 @@ static void look_at_controller(struct doctor *d, unsigned int i, bool there)
 		[CGROUP_IN_V1] = "boot with systemd.unified_cgroup_hierarchy=1 or cgroup_no_v1=all",
 		[CGROUP_SWITCHED_OFF] = "take it out of cgroup_disable=",
 		[CGROUP_NOT_DELEGATED] = "whoever made this container or session has to delegate it",
-		[CGROUP_NOT_BUILT] = NULL,
+		[CGROUP_NOT_BUILT] = "use a kernel that is built with it",
 	};
 	enum cgroup_absence a;
 
@@ -258,12 +319,12 @@ static void look_at_systemd(struct doctor *d)
 
 /* ---- confinement ---- */
 
-static void look_at_lsm(struct doctor *d, const char *name, int enabled)
+static void look_at_lsm(struct doctor *d, const char *name, int enabled, const char *fix)
 {
 	if (enabled > 0)
 		doctor_tell(d, name, DOCTOR_OK, NULL, "enabled");
 	else
-		doctor_tell(d, name, DOCTOR_LIMITED, NULL, "not enabled on this host: a config.json that asks for it is refused");
+		doctor_tell(d, name, DOCTOR_LIMITED, fix, "not enabled on this host: a config.json that asks for it is refused");
 }
 
 static void look_at_confinement(struct doctor *d)
@@ -275,11 +336,11 @@ static void look_at_confinement(struct doctor *d)
 		doctor_tell(d, "seccomp", DOCTOR_OK, NULL, "%s", actions);
 	else
 		doctor_tell(d, "seccomp", DOCTOR_LIMITED, "use a kernel with CONFIG_SECCOMP_FILTER", "no system call filters");
-	look_at_lsm(d, "apparmor", lsm_apparmor_enabled());
-	look_at_lsm(d, "selinux", lsm_selinux_enabled());
+	look_at_lsm(d, "apparmor", lsm_apparmor_enabled(), "if wanted, boot with security=apparmor");
+	look_at_lsm(d, "selinux", lsm_selinux_enabled(), "if wanted, boot with security=selinux and have a policy loaded");
 }
 
-static void look(struct doctor *d)
+static void look(struct doctor *d, const char *root)
 {
 	struct utsname u;
 
@@ -288,8 +349,11 @@ static void look(struct doctor *d)
 	look_at_kernel(d, &u);
 	look_at_privileges(d);
 	look_at_calls(d);
+	look_at_state(d, root);
 	d->area = "namespaces";
 	look_at_namespaces(d);
+	d->area = "rootless";
+	doctor_look_at_rootless(d);
 	d->area = "cgroups";
 	look_at_cgroups(d, &u);
 	look_at_systemd(d);
@@ -309,7 +373,7 @@ static const struct option_row rows[] = {
 	{ 0, "json", NULL, "as a JSON list", OPTION_BOOL, offsetof(struct flags, json) },
 };
 
-static int look_as_json(struct doctor *d)
+static int look_as_json(struct doctor *d, const char *root)
 {
 	_cleanup_json_writer_ struct json_writer *w = json_writer_new(true);
 
@@ -317,14 +381,15 @@ static int look_as_json(struct doctor *d)
 		return ERR_NOMEM();
 	d->json = w;
 	json_array_open(w);
-	look(d);
+	look(d, root);
 	json_array_close(w);
 	return json_writer_print(w);
 }
 
 static int cmd_doctor(const struct globals *g, int argc, char **argv)
 {
-	struct doctor d = { .colour = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL, .host_config = g->host_config };
+	struct doctor d = { .colour = isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL, .columns = terminal_columns(),
+			    .host_config = g->host_config };
 	struct flags f = { false };
 	char **operands;
 	int n, r = command_options(&command_doctor, &f, argc, argv, &operands, &n);
@@ -332,9 +397,9 @@ static int cmd_doctor(const struct globals *g, int argc, char **argv)
 	if (r != 0)
 		return r < 0 ? r : 0;
 	if (f.json)
-		r = look_as_json(&d);
+		r = look_as_json(&d, g->root);
 	else
-		look(&d);
+		look(&d, g->root);
 	return r < 0 ? r : d.missing ? 1 : 0;
 }
 
@@ -342,8 +407,9 @@ const struct command command_doctor = {
 	.name = "doctor",
 	.operands = "",
 	.summary = "Tell what this host can do for containers, and how to mend what it cannot.",
-	.details = "Changes nothing. Exits with 1 when something is missing that containers cannot do without.",
+	.details = "Changes nothing, and runs for any user. Exits with 1 when something is missing that containers cannot do without.",
 	.options = rows,
 	.n_options = ARRAY_SIZE(rows),
+	.no_state = true,
 	.run = cmd_doctor,
 };

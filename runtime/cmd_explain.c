@@ -63,5 +63,6 @@ const struct command command_explain = {
 	.options = rows,
 	.n_options = ARRAY_SIZE(rows),
 	.max_operands = 1,
+	.no_state = true,
 	.run = cmd_explain,
 };

@@ -152,5 +152,6 @@ const struct command command_features = {
 	.name = "features",
 	.operands = "",
 	.summary = "Print what this nacre supports, as JSON (runtime-spec \"features\").",
+	.no_state = true,
 	.run = cmd_features,
 };

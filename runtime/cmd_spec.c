@@ -214,5 +214,6 @@ const struct command command_spec = {
 	.details = "An existing file is never replaced.",
 	.options = rows,
 	.n_options = ARRAY_SIZE(rows),
+	.no_state = true,
 	.run = cmd_spec,
 };

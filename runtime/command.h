@@ -13,7 +13,7 @@ struct json_writer;
 
 /* What stands before the command. */
 struct globals {
-	const char *root;		/* never NULL once main.c has resolved it */
+	const char *root;		/* resolved by main.c; NULL only for a command with no_state */
 	const char *log, *log_format, *log_level;
 	const char *cgroup_manager, *rootless, *isolation, *host_config;
 	const char *program;		/* the name we were started under */
@@ -28,6 +28,7 @@ struct command {
 	const struct option_row *options;
 	size_t n_options;
 	int min_operands, max_operands;	/* max < 0: any number */
+	bool no_state;			/* runs without a place for the containers' state, too */
 	int failure_status;		/* exit status of a failure; 0: 1 */
 	/*
 	 * argv: the arguments after the command's name. Parses its options with

@@ -2,20 +2,30 @@
 /* nacre doctor: what a microVM takes on this host: a kernel, a file server, and something that runs it. */
 #include "runtime/doctor.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "microvm/kernel_find.h"
 #include "microvm/kvm.h"
+#include "microvm/qemu.h"
+#include "microvm/virtiofsd.h"
 #include "oci/host_config.h"
 #include "runtime/backend.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
+#include "runtime/base/fd.h"
 #include "runtime/base/str.h"
+#include "runtime/guest_program.h"
 #include "runtime/isolation.h"
 #include "runtime/plan_vm.h"
 
 #define ARENA_MAX ((size_t)1 << 20)
+#define TUN_DEVICE "/dev/net/tun"
 
 /* The recorded error as a line. */
 static void tell_error(struct doctor *d, const char *name)
@@ -41,44 +51,56 @@ static void look_at_config(struct doctor *d, struct arena *a, struct host_config
 		    ret->isolation != NULL && str_eq(ret->isolation, isolation_name(ISOLATION_MICROVM)) ? "microVM" : "container");
 }
 
-/* The program that is configured, or the first of the usual places where it is; NULL: none. */
-static const char *find_program(const char *configured, const char *const *usual, size_t n)
-{
-	if (configured != NULL)
-		return access(configured, X_OK) == 0 ? configured : NULL;
-	for (size_t i = 0; i < n; i++)
-		if (access(usual[i], X_OK) == 0)
-			return usual[i];
-	return NULL;
-}
-
 static bool look_at_qemu(struct doctor *d, const struct host_config *c)
 {
-	static const char *const usual[] = { "/usr/bin/qemu-system-x86_64", "/usr/local/bin/qemu-system-x86_64", "/usr/libexec/qemu-kvm" };
-	const char *path = find_program(c->hypervisor.path, usual, ARRAY_SIZE(usual));
+	const char *path = NULL;
 
-	if (path != NULL)
-		doctor_tell(d, "qemu", DOCTOR_OK, NULL, "%s", path);
-	else
-		doctor_tell(d, "qemu", DOCTOR_LIMITED, "install it (Debian: apt-get install qemu-system-x86)",
-			    "%s is not there: no microVMs without a KVM that works",
-			    c->hypervisor.path != NULL ? c->hypervisor.path : "qemu-system-x86_64");
-	return path != NULL;
+	if (qemu_find(c->hypervisor.path, &path) < 0) {
+		tell_error(d, "qemu");
+		return false;
+	}
+	doctor_tell(d, "qemu", DOCTOR_OK, NULL, "%s", path);
+	return true;
 }
 
 static bool look_at_virtiofsd(struct doctor *d, const struct host_config *c)
 {
-	static const char *const usual[] = { "/usr/libexec/virtiofsd", "/usr/lib/virtiofsd", "/usr/lib/qemu/virtiofsd",
-					     "/usr/libexec/qemu/virtiofsd" };
-	const char *path = find_program(c->virtiofsd, usual, ARRAY_SIZE(usual));
+	struct virtiofsd_program p;
 
-	if (path != NULL)
-		doctor_tell(d, "virtiofsd", DOCTOR_OK, NULL, "%s", path);
+	if (virtiofsd_find(c->virtiofsd, &p) < 0) {
+		tell_error(d, "virtiofsd");
+		return false;
+	}
+	doctor_tell(d, "virtiofsd", DOCTOR_OK, NULL, "%s", p.path);
+	return true;
+}
+
+static bool look_at_guest_program(struct doctor *d)
+{
+	char link[64], path[PATH_MAX] = "";
+	_cleanup_close_ int fd = FD_NONE;
+
+	if (guest_program_open(&fd) < 0) {
+		tell_error(d, "guest-program");
+		return false;
+	}
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	if (readlink(link, path, sizeof(path) - 1) < 0)
+		path[0] = '\0';
+	doctor_tell(d, "guest-program", DOCTOR_OK, NULL, "%s", path);
+	return true;
+}
+
+/* A microVM without an interface needs it not. */
+static void look_at_tun(struct doctor *d)
+{
+	_cleanup_close_ int fd = open(TUN_DEVICE, O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		doctor_tell(d, "network", DOCTOR_OK, NULL, TUN_DEVICE " is there, for a microVM's network");
 	else
-		doctor_tell(d, "virtiofsd", DOCTOR_LIMITED,
-			    "install it (Debian: apt-get install virtiofsd; on Debian 12: qemu-system-common)",
-			    "%s is not there: a microVM has no root file system", c->virtiofsd != NULL ? c->virtiofsd : "virtiofsd");
-	return path != NULL;
+		doctor_tell(d, "network", DOCTOR_LIMITED, "modprobe tun; in a container, pass the device in",
+			    "cannot open " TUN_DEVICE ", without which a microVM has no network: %s", strerror(errno));
 }
 
 static bool look_at_guest_kernel(struct doctor *d, const struct host_config *c)
@@ -128,6 +150,8 @@ static void look_at_acceleration(struct doctor *d, struct arena *a, bool qemu, b
 	if (backend_find(isolation_name(ISOLATION_MICROVM)) == NULL)
 		doctor_tell(d, "acceleration", DOCTOR_LIMITED, NULL, "microVMs are not built into this nacre; it would be %s",
 			    names[monitor]);
+	else if (geteuid() != 0)
+		doctor_tell(d, "acceleration", DOCTOR_LIMITED, "run nacre as root", "microVMs need root; it would be %s", names[monitor]);
 	else if (!others || (monitor != VM_MONITOR_KVM && !qemu))
 		doctor_tell(d, "acceleration", DOCTOR_LIMITED, "see the lines above", "no microVM can be run; it would be %s",
 			    names[monitor]);
@@ -140,7 +164,7 @@ void doctor_look_at_microvms(struct doctor *d)
 {
 	_cleanup_arena_ struct arena *a = arena_new(ARENA_MAX);
 	struct host_config c;
-	bool qemu, virtiofsd, kernel;
+	bool qemu, virtiofsd, kernel, program;
 
 	if (a == NULL)
 		return;
@@ -149,5 +173,7 @@ void doctor_look_at_microvms(struct doctor *d)
 	qemu = look_at_qemu(d, &c);
 	virtiofsd = look_at_virtiofsd(d, &c);
 	kernel = look_at_guest_kernel(d, &c);
-	look_at_acceleration(d, a, qemu, virtiofsd && kernel);
+	program = look_at_guest_program(d);
+	look_at_tun(d);
+	look_at_acceleration(d, a, qemu, virtiofsd && kernel && program);
 }

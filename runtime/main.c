@@ -163,6 +163,10 @@ static int run_command(struct main_flags *f, int argc, char **argv, char **all, 
 		return ERR_HINT(ERR_PLAIN(-EINVAL, "unknown command \"%s\"", argv[0]), "nacre --help lists the commands");
 	*ret_c = c;
 	r = set_root(g, f->root, sizeof(f->root));
+	if (r < 0 && c->no_state && g->root == NULL) {
+		err_clear();
+		r = 0;
+	}
 	if (r == 0 && enters_container(c)) {
 		r = self_exe_protect(all);
 		/*

@@ -89,3 +89,40 @@ level() { jq -r --arg a "$1" --arg n "$2" '.[] | select(.area == $a and .name ==
 	equals ok "$(level microvm guest-kernel)"
 	jq -r '.[] | select(.name == "guest-kernel") | .text' "$T/doctor.json" | grep -F "$T/pkg/boot/vmlinuz, modules in $T/pkg/boot/../lib/modules/6.1.0-x"
 }
+
+@test "namespaces that may not be made are named; without those that all need, it fails" {
+	run -1 setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin "$NACRE_BIN" --root "$ROOT" doctor --json
+	printf '%s\n' "$output" >"$T/doctor.json"
+	equals missing "$(level namespaces mount)"
+	equals missing "$(level namespaces pid)"
+	equals limited "$(level namespaces uts)"
+	jq -e 'any(.[]; .name == "mount" and (.text | test("Operation not permitted")) and (.fix | test("CAP_SYS_ADMIN")))' "$T/doctor.json"
+}
+
+@test "without root: what is not there to be without it" {
+	local as_nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups env -u XDG_RUNTIME_DIR)
+	install -m 755 "$NACRE_BIN" "$T/nacre"
+	chmod 755 "$T"
+	for command in doctor features; do "${as_nobody[@]}" "$T/nacre" "$command" >/dev/null; done
+	"${as_nobody[@]}" PATH=/nowhere "$T/nacre" doctor --json >"$T/doctor.json"
+	equals limited "$(level host state)"
+	equals limited "$(level rootless newuidmap)"
+	equals limited "$(level rootless newgidmap)"
+	equals limited "$(level microvm guest-program)"
+	jq -e 'any(.[]; .name == "newuidmap" and (.fix | test("uidmap")))' "$T/doctor.json"
+	# A helper that cannot become root maps nothing.
+	mkdir "$T/bin"
+	install -m 755 /bin/true "$T/bin/newuidmap"
+	"${as_nobody[@]}" PATH="/nowhere:$T/bin" "$T/nacre" doctor --json >"$T/doctor.json"
+	equals limited "$(level rootless newuidmap)"
+	chmod u+s "$T/bin/newuidmap"
+	"${as_nobody[@]}" PATH="/nowhere:$T/bin" "$T/nacre" doctor --json >"$T/doctor.json"
+	equals ok "$(level rootless newuidmap)"
+}
+
+@test "on a terminal lines are broken between words" {
+	run script -qec "stty cols 70; NO_COLOR=1 '$NACRE_BIN' doctor" /dev/null
+	printf '%s\n' "$output" | tr -d '\r' >"$T/doctor"
+	equals "" "$(grep -E '^.{71}' "$T/doctor" | grep -E '^.{29,} ')"
+	tr -s ' \n' '  ' <"$T/doctor" | grep -qF "$(nacre doctor | sed -n 's/^  [a-z]* *seccomp *//p')"
+}
