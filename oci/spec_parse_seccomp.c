@@ -83,7 +83,7 @@ static const struct field seccomp_fields[] = {
 	  F_HAS(struct spec_seccomp, has_default_errno_ret) },
 	{ F_WORDS(struct spec_seccomp, "architectures", architectures, &archs) },
 	{ F_WORDS(struct spec_seccomp, "flags", flags, &flags), F_HAS(struct spec_seccomp, has_flags) },
-	{ F_STRING(struct spec_seccomp, "listenerPath", listener_path) },
+	{ F_PATH(struct spec_seccomp, "listenerPath", listener_path) },
 	{ F_STRING(struct spec_seccomp, "listenerMetadata", listener_metadata) },
 	{ F_LIST(struct spec_seccomp, "syscalls", struct spec_seccomp_rule, rules, n_rules, &rule_shape) },
 };

@@ -78,8 +78,8 @@ struct backend_ops {
 	int (*start)(struct instance *i);
 	/* One more process, up to where only its execve is missing; it waits, and ends when *ret_sync is closed. */
 	int (*exec)(struct instance *i, const struct exec_launch *l, pid_t *ret_pid, int *ret_pidfd, int *ret_sync);
-	/* Lets it go on; returns when it has really been executed, or why not. */
-	int (*exec_start)(int sync);
+	/* Lets it, process pid, go on; returns when it has really been executed, or why not. */
+	int (*exec_start)(struct instance *i, int sync, pid_t pid);
 	int (*signal)(struct instance *i, int sig, bool all);
 	int (*set_paused)(struct instance *i, bool paused);
 	int (*paused)(struct instance *i, bool *ret_paused);

@@ -21,15 +21,27 @@
 #include "runtime/base/sync.h"
 #include "runtime/child.h"
 #include "runtime/container_parts.h"
+#include "runtime/seccomp_listener.h"
 
 /* How long killed processes may take to be gone: kernel work only, so an upper bound for a loaded host. */
 #define EMPTY_TIMEOUT_MS 30000
 
+int container_check_seccomp(const struct plan *p)
+{
+	for (size_t i = 0; p->seccomp.flags != NULL && i < p->seccomp.n_flags; i++)
+		if (!seccomp_flag_supported(p->seccomp.flags[i]))
+			return ERR_PLAIN(-ENOTSUP, "config.json: linux.seccomp.flags[%zu]: this kernel has no %s", i,
+					 p->seccomp.flags[i]);
+	return p->seccomp_listener != NULL ? seccomp_listener_check(p->seccomp_listener) : 0;
+}
+
 static int container_check(const struct plan *p)
 {
 	struct cgroup_host host;
-	int r;
+	int r = container_check_seccomp(p);
 
+	if (r < 0)
+		return r;
 	if (p->cgroup_path == NULL && p->scope.unit == NULL)
 		return 0;
 	r = cgroup_host_probe(&host);
@@ -95,11 +107,37 @@ static int connect_init(struct instance *i)
 	return 0;
 }
 
-int container_wait_executed(int sync)
+/* The child waits for DONE, busily: nothing is waited for here. */
+static int hand_listener_on(const struct state *s, enum container_status status, pid_t pid, int sync, int *agent)
 {
-	struct sync_msg m;
-	int r = sync_recv(sync, &m);
+	_cleanup_close_ int listener = FD_NONE;
+	int r = *agent >= 0 ? fd_receive(sync, &listener) : -EPROTO;
 
+	if (r < 0)
+		return ERR(r, "cannot receive the seccomp listener");
+	r = seccomp_listener_send(*agent, s, status, pid, listener);
+	/* One message a connection. */
+	fd_close(agent);
+	if (r == 0 && sync_send(sync, SYNC_LISTENER_DONE) < 0)
+		r = ERR_PLAIN(-EPIPE, "the container's process ended unexpectedly");
+	return r;
+}
+
+int container_let_go(const struct state *s, enum container_status status, pid_t pid, int sync)
+{
+	_cleanup_close_ int agent = FD_NONE;
+	struct sync_msg m;
+	int r = seccomp_listener_connect(s, &agent);
+
+	if (r == 0 && sync_send(sync, SYNC_START) < 0)
+		r = ERR_PLAIN(-EPIPE, "the waiting process of container \"%s\" is gone", s->id);
+	if (r == 0)
+		r = sync_recv(sync, &m);
+	if (r == 0 && m.stage == SYNC_NEED_LISTENER) {
+		r = hand_listener_on(s, status, pid, sync, &agent);
+		if (r == 0)
+			r = sync_recv(sync, &m);
+	}
 	if (r < 0)
 		return r;
 	/* The socket is close-on-exec: end of file is the kernel's word that execve succeeded (or that it was killed). */
@@ -110,10 +148,9 @@ static int container_start(struct instance *i)
 {
 	int r = i->sync < 0 ? connect_init(i) : 0;
 
-	if (r == 0 && sync_send(i->sync, SYNC_START) < 0)
-		r = ERR_PLAIN(-EPIPE, "the waiting process of container \"%s\" is gone", i->c->id);
+	/* "creating" is what peers say here, which load the filter during create. */
 	if (r == 0)
-		r = container_wait_executed(i->sync);
+		r = container_let_go(&i->c->state, STATUS_CREATING, i->c->state.pid, i->sync);
 	fd_close(&i->sync);
 	/*
 	 * execve closes the socket and drops the lock in no fixed order: without the file nobody can find the

@@ -16,10 +16,13 @@
 #include "runtime/state.h"
 #include "seccomp/seccomp.h"
 
+struct child_handover;
+
 /* The part that init and exec have in common. */
 struct child_process {
 	struct process_req *req;
 	const struct seccomp_program *seccomp;	/* NULL: none */
+	struct child_handover *handover;	/* child_seccomp.c's; NULL: the filter has no listener */
 	const struct memory_policy_req *memory_policy;	/* NULL: as it is */
 	const struct affinity_req *affinity;	/* of exec's processes; NULL: the kernel's choice */
 	int sync;		/* our end */
@@ -83,5 +86,9 @@ int child_open_labels(struct child_process *c);
 int child_set_labels(struct child_process *c);
 int child_open_terminal(struct child_process *c, int root, bool bind_console);
 int child_prepare(struct child_process *c);
+/* child_seccomp.c: for a filter with a listener; before the scheduling policy and child_load_filter(). */
+int child_prepare_filter(struct child_process *c);
+/* The filter, if there is one; returns when the runtime has handed its listener on. */
+int child_load_filter(struct child_process *c);
 /* Returns only when execve(2) failed. */
 int child_execute(struct child_process *c);

@@ -130,14 +130,6 @@ int child_set_labels(struct child_process *c)
 	return r;
 }
 
-static int load_filter(const struct child_process *c)
-{
-	int listener = FD_NONE;
-	int r = c->seccomp != NULL ? seccomp_program_load(c->seccomp, &listener) : 0;
-
-	return r < 0 ? ERR(r, "cannot load the seccomp filter") : 0;
-}
-
 /* fds 3…2+n cross execve whatever their flag was; everything behind does not. */
 static int set_fds(const struct process_req *p)
 {
@@ -175,6 +167,8 @@ int child_execute(struct child_process *c)
 	if (r == 0 && p->has_personality && personality(p->personality) < 0)
 		r = ERR(-errno, "cannot set the personality");
 	if (r == 0)
+		r = child_prepare_filter(c);
+	if (r == 0)
 		r = set_scheduling(c);
 	if (r == 0)
 		r = set_fds(p);
@@ -183,13 +177,13 @@ int child_execute(struct child_process *c)
 	if (r == 0 && c->restore_nofile && setrlimit(RLIMIT_NOFILE, &c->nofile) < 0)
 		r = ERR(-errno, "cannot restore the limit of open files");
 	if (r == 0 && !p->no_new_privs)
-		r = load_filter(c);
+		r = child_load_filter(c);
 	if (r == 0)
 		r = process_set_identity(p);
 	if (r == 0 && p->no_new_privs) {
 		r = process_set_no_new_privs();
 		if (r == 0)
-			r = load_filter(c);
+			r = child_load_filter(c);
 	}
 	return r < 0 ? r : process_exec(c->path, p);
 }

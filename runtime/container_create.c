@@ -157,9 +157,13 @@ static int make_cgroup(struct build *b)
 static int share_filter(struct build *b)
 {
 	void *p;
+	int r;
 
 	if (!b->i->plan->has_seccomp)
 		return 0;
+	r = container_check_seccomp(b->i->plan);
+	if (r < 0)
+		return r;
 	p = mmap(NULL, sizeof(*b->filter), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
 		return ERR(-errno, "cannot map memory for the seccomp filter");
@@ -181,9 +185,7 @@ static int compile_filter(struct build *b)
 	if (r < 0)
 		return r;
 	log_debug("seccomp: %zu system call names are unknown here", unknown);
-	if (compiled.uses_notify)
-		r = ERR_PLAIN(-ENOTSUP, "config.json: linux.seccomp: SCMP_ACT_NOTIFY needs a listenerPath");
-	else if (compiled.len > sizeof(b->filter->bytes))
+	if (compiled.len > sizeof(b->filter->bytes))
 		r = ERR_PLAIN(-E2BIG, "config.json: linux.seccomp: the filter is too long");
 	else
 		r = seccomp_program_save(b->i->c->dir, STATE_SECCOMP, &compiled);

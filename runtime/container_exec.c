@@ -171,9 +171,7 @@ int container_exec(struct instance *i, const struct exec_launch *l, pid_t *ret_p
 	return r;
 }
 
-int container_exec_start(int sync)
+int container_exec_start(struct instance *i, int sync, pid_t pid)
 {
-	if (sync_send(sync, SYNC_START) < 0)
-		return ERR_PLAIN(-EPIPE, "the new process ended unexpectedly");
-	return container_wait_executed(sync);
+	return container_let_go(&i->c->state, STATUS_RUNNING, pid, sync);
 }

@@ -10,6 +10,8 @@
 struct child_process;
 struct sockaddr_un;
 
+/* What this kernel lacks of linux.seccomp, and whether its listener is there. */
+int container_check_seccomp(const struct plan *p);
 /* i->host: where cgroup2 is mounted; asked once. */
 int container_use_host(struct instance *i);
 /* The container's cgroup, or a sub-cgroup of it; *ret_fd is FD_NONE when it has none. */
@@ -31,8 +33,11 @@ int container_use_pidfd(struct instance *i);
 int container_read_ignored(struct child_process *c);
 /* What has to be set from outside: the child may lack the right in its user namespace. */
 int container_set_from_outside(const struct process_req *p, pid_t pid, bool user_ns);
-/* After START: until the process has really been executed, or why it was not. */
-int container_wait_executed(int sync);
+/*
+ * START by sync, then until the process has really been executed, or why it was not. Meanwhile the listener of its
+ * filter, if it has one, goes where s says, as that of process pid; status is the container's, for there.
+ */
+int container_let_go(const struct state *s, enum container_status status, pid_t pid, int sync);
 /* STATE_SOCKET below the state directory's fd. */
 void container_socket_address(int dir, struct sockaddr_un *a);
 
@@ -43,4 +48,4 @@ int container_stats(struct instance *i, struct cgroup_stats *ret);
 int container_oom(struct instance *i, struct cgroup_oom *ret);
 int container_watch(struct instance *i, struct backend_watch *ret);
 int container_watch_oom(const struct backend_watch *w, struct cgroup_oom *ret);
-int container_exec_start(int sync);
+int container_exec_start(struct instance *i, int sync, pid_t pid);

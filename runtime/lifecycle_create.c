@@ -254,6 +254,8 @@ static int fill_state(const struct instance *i)
 		.has_memory_policy = p->memory_policy != NULL,
 		.memory_policy = p->memory_policy != NULL ? p->memory_policy->mode_bits : 0,
 		.memory_nodes = p->memory_policy != NULL ? p->memory_policy->nodes : NULL,
+		.seccomp_listener = p->seccomp_listener,
+		.seccomp_metadata = p->seccomp_metadata,
 		.annotations = p->annotations,
 		.n_annotations = p->n_annotations,
 	};

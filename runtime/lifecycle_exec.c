@@ -200,7 +200,7 @@ static int exec_process(struct instance *i, const struct exec_options *o, const 
 	if (r == 0 && o->pidfd_socket != NULL)
 		r = pidfd_send(o->pidfd_socket, *ret_pidfd);
 	if (r == 0)
-		r = i->ops->exec_start(sync);
+		r = i->ops->exec_start(i, sync, pid);
 	/* Not earlier: conmon takes the file for the proof that the process runs. */
 	if (r == 0 && o->pid_file != NULL)
 		r = pid_file_write(o->pid_file, pid);

@@ -216,11 +216,13 @@ int microvm_exec(struct instance *i, const struct exec_launch *l, pid_t *ret_pid
 	return r;
 }
 
-int microvm_exec_start(int sync)
+int microvm_exec_start(struct instance *i, int sync, pid_t pid)
 {
 	struct sync_msg m;
 	int r;
 
+	(void)i;
+	(void)pid;
 	if (sync_send(sync, SYNC_START) < 0)
 		return ERR_PLAIN(-EPIPE, "the new process ended unexpectedly");
 	r = sync_recv(sync, &m);

@@ -12,7 +12,7 @@
 int microvm_check(const struct plan *p);
 int microvm_create(struct instance *i, const struct launch *l);
 int microvm_exec(struct instance *i, const struct exec_launch *l, pid_t *ret_pid, int *ret_pidfd, int *ret_sync);
-int microvm_exec_start(int sync);
+int microvm_exec_start(struct instance *i, int sync, pid_t pid);
 
 /*
  * Until there is something to read in fd. A guest takes seconds, or hangs, and who has a foreground command's signals held back

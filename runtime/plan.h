@@ -151,6 +151,8 @@ struct plan {
 	const struct memory_policy_req *memory_policy;	/* NULL: as the caller's */
 	bool has_seccomp;
 	struct seccomp_req seccomp;
+	const char *seccomp_listener;		/* NULL: no action hands calls to one */
+	const char *seccomp_metadata;
 
 	struct plan_hooks hooks[HOOK_KINDS];
 	const struct plan_kv *annotations;

@@ -241,7 +241,9 @@ static void print_process(struct printer *p, const struct plan *plan)
 	if (q->no_new_privs)
 		step(p, "privileges", "no_new_privs");
 	if (plan->has_seccomp)
-		step(p, "seccomp", "default %s, %zu rules", plan->seccomp.default_action, plan->seccomp.n_rules);
+		step(p, "seccomp", "default %s, %zu rules%s%s", plan->seccomp.default_action, plan->seccomp.n_rules,
+		     plan->seccomp_listener != NULL ? ", listener to " : "",
+		     plan->seccomp_listener != NULL ? plan->seccomp_listener : "");
 	for (size_t i = 0; q->args[i] != NULL; i++)
 		buf_printf(&args, "%s%s", i > 0 ? " " : "", q->args[i]);
 	step(p, "process", "%s  (cwd %s%s)", args.data != NULL ? args.data : "", q->cwd, q->terminal ? ", terminal" : "");

@@ -7,7 +7,30 @@
 #include "oci/spec.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
+#include "runtime/base/str.h"
 #include "runtime/plan.h"
+
+static bool notifies(const struct spec_seccomp *in)
+{
+	for (size_t i = 0; i < in->n_rules; i++)
+		if (str_eq(in->rules[i].action, "SCMP_ACT_NOTIFY"))
+			return true;
+	return str_eq(in->default_action, "SCMP_ACT_NOTIFY");
+}
+
+/* The specification: without an action that needs it, the path is ignored. */
+static int build_listener(struct plan *p)
+{
+	const struct spec_seccomp *in = &p->spec->linux_.seccomp;
+
+	if (!notifies(in))
+		return 0;
+	if (in->listener_path == NULL)
+		return ERR_PLAIN(-EINVAL, "config.json: linux.seccomp.listenerPath: is missing, SCMP_ACT_NOTIFY needs it");
+	p->seccomp_listener = in->listener_path;
+	p->seccomp_metadata = in->listener_metadata;
+	return 0;
+}
 
 int plan_build_seccomp(struct plan *p)
 {
@@ -16,8 +39,6 @@ int plan_build_seccomp(struct plan *p)
 
 	if (!in->present)
 		return 0;
-	if (in->listener_path != NULL)
-		return ERR_PLAIN(-ENOTSUP, "config.json: linux.seccomp.listenerPath: this version of nacre cannot apply it");
 	rules = arena_array(p->arena, in->n_rules, sizeof(*rules));
 	if (rules == NULL)
 		return ERR_NOMEM();
@@ -46,5 +67,5 @@ int plan_build_seccomp(struct plan *p)
 		.rules = rules,
 		.n_rules = in->n_rules,
 	};
-	return 0;
+	return build_listener(p);
 }

@@ -186,6 +186,8 @@ int plan_build_vm(struct plan *p, const struct host_config *file, const struct v
 	p->vm.hypervisor = hypervisor->path;
 	p->vm.hypervisor_parameters = hypervisor->parameters.v;
 	p->vm.virtiofsd = file->virtiofsd;
+	if (r == 0 && p->seccomp_listener != NULL)
+		r = ERR_PLAIN(-ENOTSUP, "config.json: linux.seccomp.listenerPath: nobody outside a microVM can answer the system calls of its guest");
 	if (r == 0)
 		r = build_console(p);
 	if (r == 0)

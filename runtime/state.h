@@ -68,6 +68,8 @@ struct state {
 	bool has_memory_policy;		/* linux.memoryPolicy, for exec */
 	int memory_policy;		/* struct memory_policy_req's mode_bits */
 	const char *memory_nodes;	/* NULL: none */
+	const char *seccomp_listener;	/* a socket's path, when the filter has a listener; else NULL */
+	const char *seccomp_metadata;	/* for it, NULL: none */
 	struct plan_hooks hooks[HOOK_KINDS];	/* poststart and poststop only */
 	const struct plan_kv *annotations;
 	size_t n_annotations;

@@ -102,6 +102,10 @@ int state_save(int dir, const struct state *s, bool first)
 		json_kv_int(w, "memoryPolicy", s->memory_policy);
 	if (s->memory_nodes != NULL)
 		json_kv_string(w, "memoryNodes", s->memory_nodes);
+	if (s->seccomp_listener != NULL)
+		json_kv_string(w, "seccompListener", s->seccomp_listener);
+	if (s->seccomp_metadata != NULL)
+		json_kv_string(w, "seccompMetadata", s->seccomp_metadata);
 	write_hooks(w, "poststart", &s->hooks[HOOK_POSTSTART]);
 	write_hooks(w, "poststop", &s->hooks[HOOK_POSTSTOP]);
 	write_annotations(w, s);
@@ -269,6 +273,8 @@ static int get_texts(const struct json *o, struct state *s)
 		{ "isolation", &s->isolation, true }, { "cgroup", &s->cgroup_path, false },
 		{ "cgroupSlice", &s->cgroup_slice, false }, { "cgroupUnit", &s->cgroup_unit, false },
 		{ "memoryNodes", &s->memory_nodes, false },
+		{ "seccompListener", &s->seccomp_listener, false },
+		{ "seccompMetadata", &s->seccomp_metadata, false },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {

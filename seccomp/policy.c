@@ -154,11 +154,12 @@ uint32_t seccomp_policy_flags(const struct seccomp_req *req)
 	if (!seccomp_policy_notifies(req))
 		/* Says how a listener waits. Without one the kernel refuses it, and there is nothing to apply. */
 		return flags & ~(uint32_t)SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-	flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
-	/* Both use the return value, so the kernel wants TSYNC's failure told apart (5.7). */
-	if (flags & SECCOMP_FILTER_FLAG_TSYNC)
-		flags |= SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
-	return flags;
+	/*
+	 * The one other thread of the process that is filtered is ours: it hands the listener over (child_seccomp.c), and
+	 * so must not be filtered. It is gone before the user's program begins, which leaves TSYNC nothing to do.
+	 */
+	flags &= ~(uint32_t)SECCOMP_FILTER_FLAG_TSYNC;
+	return flags | SECCOMP_FILTER_FLAG_NEW_LISTENER;
 }
 
 static int check_action(const char *where, const char *action, bool has_errno_ret, uint32_t errno_ret)

@@ -19,7 +19,9 @@ enum sync_stage {
 	SYNC_READY,		/* child: all is applied but the process properties; waits */
 	SYNC_COMMIT,		/* creator: the state is complete; from now on wait for `start` without me */
 	SYNC_START,		/* parent or `start`: run the process */
-	SYNC_LAST = SYNC_START,
+	SYNC_NEED_LISTENER,	/* child: the filter is loaded; its listener comes as the next message, by fd_send() */
+	SYNC_LISTENER_DONE,	/* parent or `start`: whoever listens has it */
+	SYNC_LAST = SYNC_LISTENER_DONE,
 };
 
 struct sync_msg {

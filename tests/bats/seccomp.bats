@@ -221,12 +221,150 @@ nr() {
 	[[ "$output" == *"Operation not permitted"* ]]
 }
 
-@test "a listener is refused clearly" {
+# agent [-e ERRNO] [-c] N: a seccomp agent at $T/agent, with what it was told in $T/told.
+agent() {
+	rm -f "$T/agent"
+	detached "$HELPERS/sec_agent" "${@:1:$#-1}" "$T/agent" "${@: -1}" >"$T/told"
+	wait_for 10 test -S "$T/agent"
+	config --arg p "$T/agent" '.linux.seccomp.listenerPath = $p'
+}
+
+told() { jq -e "$@" "$T/told" >/dev/null || { echo "the agent was told: $(cat "$T/told")"; return 1; }; }
+
+@test "NOTIFY: an agent gets the listener and the state, and answers the calls" {
+	requires container
 	rule SCMP_ACT_NOTIFY
-	refuses linux.seccomp SCMP_ACT_NOTIFY
+	config '.linux.seccomp.listenerMetadata = "a \"b\"\n" | .annotations = {"org.test.a": "b"}'
+	agent -e 28 1
+	sh_args 'echo before; mkdir /tmp/d; echo $?'
+	run -0 nacre run "$ID"
+	[[ "$output" == before*"No space left"*1 ]]
+	wait_for 10 grep -q . "$T/told"
+	told --arg id "$ID" --arg b "$BUNDLE" --arg v "$("$NACRE_BIN" features | jq -r .ociVersionMax)" '.fds == ["seccompFd"] and .metadata == "a \"b\"\n"
+		and .pid > 1 and .ociVersion == $v and .state.ociVersion == $v and .state.id == $id and .state.bundle == $b
+		and .state.status == "creating" and .state.pid == .pid and .state.annotations["org.test.a"] == "b"'
+}
+
+@test "NOTIFY: an exec has a listener of its own" {
+	requires container
+	rule SCMP_ACT_NOTIFY
+	agent -e 28 2
+	args sleep 1000
+	nacre create "$ID"
+	[ ! -s "$T/told" ]
+	nacre start "$ID"
+	run -1 nacre exec "$ID" mkdir /tmp/d
+	[[ "$output" == *"No space left"* ]]
+	told -s 'length == 2 and .[0].state.status == "creating" and .[1].state.status == "running" and .[1].pid != .[0].pid
+		and .[0].pid == .[0].state.pid and .[1].state.pid == .[0].pid and (.[0] | has("metadata") | not)'
+	# Nobody is left to take a third.
+	nacre delete -f "$ID"
+}
+
+@test "NOTIFY: the calls that hand the listener over may be the agent's, too" {
+	local nnp
+	requires container
+	for nnp in true false; do
+		rule SCMP_ACT_NOTIFY '{"names": ["sendmsg", "sendto", "write", "recvfrom", "recvmsg", "read", "execve", "execveat", "close",
+			"setresuid", "setresgid", "setgroups", "capset", "prctl", "futex", "exit", "exit_group", "sched_yield"]}'
+		config --argjson n "$nnp" '.process.noNewPrivileges = $n | .linux.seccomp.flags = ["SECCOMP_FILTER_FLAG_TSYNC"]'
+		agent 1
+		args echo hello
+		run -0 nacre run "$ID"
+		equals hello "$output"
+		# All of them.
+		config '.linux.seccomp = {defaultAction: "SCMP_ACT_NOTIFY", listenerPath: .linux.seccomp.listenerPath}'
+		agent 1
+		run -0 nacre run "$ID"
+		equals hello "$output"
+	done
+}
+
+@test "NOTIFY: the thread that hands the listener over is gone, and nothing of it is left" {
+	requires container
+	rule SCMP_ACT_NOTIFY
+	agent 1
+	sh_args 'ls /proc/self/task | wc -l; ls /proc/1/fd; ps 2>/dev/null | grep -c nacre; grep -c "seccomp notify" /proc/self/maps'
+	run nacre run "$ID"
+	equals "1 0 1 2" "$(echo "${lines[@]:0:4}")"
+	[[ "${lines[-1]}" == 0 ]]
+}
+
+@test "NOTIFY: in a user namespace" {
+	requires container userns
+	with_userns
+	rule SCMP_ACT_NOTIFY '{"names": ["mkdir", "mkdirat", "sendmsg", "sendto", "recvfrom"]}'
+	agent -e 28 1
+	args mkdir /tmp/d
+	run -1 nacre run "$ID"
+	[[ "$output" == *"No space left"* ]]
+}
+
+@test "explain names the listener" {
+	rule SCMP_ACT_NOTIFY
+	agent 1
+	nacre explain | grep -F "listener to $T/agent"
+	args true
+	requires container
+	nacre run "$ID"
+}
+
+@test "NOTIFY: with a scheduling policy that forks no children" {
+	requires container
+	rule SCMP_ACT_NOTIFY
+	config '.process.scheduler = {policy: "SCHED_DEADLINE", runtime: 1000000, deadline: 10000000, period: 20000000}'
+	agent 1
+	args true
+	nacre run "$ID"
+}
+
+@test "NOTIFY: an agent that is not there or does not listen is an error, and nothing is left" {
+	requires container
+	rule SCMP_ACT_NOTIFY
+	args sleep 1000
+	config --arg p "$T/agent" '.linux.seccomp.listenerPath = $p'
+	create_fails linux.seccomp.listenerPath "$T/agent" "No such file"
+	touch "$T/agent"
+	create_fails linux.seccomp.listenerPath "no socket"
+	agent 1
+	nacre create "$ID"
+	rm "$T/agent"
+	try nacre start "$ID"
+	[ "$status" -ne 0 ]
+	[[ "$stderr" == *linux.seccomp.listenerPath*"$T/agent"* ]]
+	# As after every start that fails.
+	equals stopped "$(nacre state "$ID" | jq -r .status)"
+	nacre delete "$ID"
+	agent 1
+	nacre create "$ID"
+	nacre start "$ID"
+	rm "$T/agent"
+	try nacre exec "$ID" true
+	[ "$status" -ne 0 ]
+	[[ "$stderr" == *linux.seccomp.listenerPath* ]]
+	nacre delete -f "$ID"
+}
+
+@test "NOTIFY: an agent that hangs up ends the container before its program begins" {
+	requires container
+	rule SCMP_ACT_NOTIFY
+	# The message may be sent before the agent hangs up: then there is a listener nobody holds, and its calls are ENOSYS.
+	agent -c 1
+	sh_args 'mkdir /tmp/d && echo made'
+	try nacre run "$ID"
+	[ "$status" -ne 0 ]
+	[[ "$output" != *made* ]]
+}
+
+@test "a listener's path without NOTIFY is ignored; one that is missing or not absolute is refused" {
+	rule SCMP_ACT_NOTIFY
+	refuses linux.seccomp.listenerPath SCMP_ACT_NOTIFY
+	config '.linux.seccomp.listenerPath = "agent"'
+	refuses linux.seccomp.listenerPath absolute
 	rule SCMP_ACT_ERRNO
-	config '.linux.seccomp.listenerPath = "/run/nt.sock"'
-	refuses linux.seccomp.listenerPath
+	config '.linux.seccomp.listenerPath = "/nt/no/such/socket"'
+	args true
+	run -0 nacre run "$ID"
 	config 'del(.linux.seccomp.listenerPath) | .linux.seccomp.listenerMetadata = "x"'
 	refuses linux.seccomp.listenerMetadata
 }

@@ -136,7 +136,7 @@ TEST(refusals)
 		{ HEAD ",\"linux\":{" NS ",\"resources\":{\"memory\":{\"swappiness\":0}}}}",
 		  "config.json: linux.resources.memory.swappiness: is of cgroup v1" },
 		{ HEAD ",\"linux\":{\"namespaces\":[{\"type\":\"user\"}]}}", "needs both" },
-		{ HEAD ",\"linux\":{" NS ",\"seccomp\":{\"defaultAction\":\"SCMP_ACT_ALLOW\",\"listenerPath\":\"/s\"}}}",
+		{ HEAD ",\"linux\":{" NS ",\"seccomp\":{\"defaultAction\":\"SCMP_ACT_NOTIFY\"}}}",
 		  "linux.seccomp.listenerPath" },
 	};
 

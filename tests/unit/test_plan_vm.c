@@ -181,6 +181,8 @@ TEST(refusals)
 		  "config.json: vm.image.format: nacre takes raw images, not qcow2" },
 		{ HEAD ",\"vm\":{\"kernel\":{\"path\":\"/k\"},\"image\":{\"path\":\"/i\"}}," NS "}}", -ENOTSUP,
 		  "config.json: root.path: with vm.image, the image is the container's root file system" },
+		{ HEAD "," NS ",\"seccomp\":{\"defaultAction\":\"SCMP_ACT_NOTIFY\",\"listenerPath\":\"/agent\"}}}", -ENOTSUP,
+		  "config.json: linux.seccomp.listenerPath: nobody outside a microVM can answer the system calls of its guest" },
 		{ HEAD "," NS ",\"resources\":{\"memory\":{\"limit\":104857600}}}}", -ENOSPC,
 		  "config.json: linux.resources.memory.limit: 100 MiB is too small for a microVM, which takes 296 MiB: 96 MiB for the guest and "
 		  "200 MiB for QEMU and its helpers" },
