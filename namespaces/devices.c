@@ -40,9 +40,10 @@ static bool is_device(const struct stat *st, const struct device_req *d)
 	return d->type == S_IFIFO || st->st_rdev == makedev(d->major, d->minor);
 }
 
-/* The host's node of this path, verified, over a file at dirfd/name. */
+/* The host's node of this path, verified, over a file at dirfd/name; nothing but a device: no programs, no set-user-id. */
 static int device_bind(int dirfd, const char *name, const struct device_req *d)
 {
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC };
 	_cleanup_close_ int host = FD_NONE, tree = FD_NONE, target = FD_NONE;
 	struct stat st;
 	int r;
@@ -63,7 +64,9 @@ static int device_bind(int dirfd, const char *name, const struct device_req *d)
 	if (target < 0)
 		return ERR(-errno, "cannot make \"%s\"", d->path);
 	tree = open_tree(host, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
-	r = tree < 0 ? -errno : mount_attach(tree, target);
+	if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+		return ERR(-errno, "cannot bind the host's \"%s\"", d->path);
+	r = mount_attach(tree, target);
 	if (r < 0)
 		return ERR(r, "cannot bind the host's \"%s\"", d->path);
 	return 0;

@@ -112,6 +112,13 @@ with_volume() {
 	equals "/dev/null 1:3 /dev/zero 1:5 /dev/full 1:7 /dev/random 1:8 /dev/urandom 1:9 /dev/tty 5:0 2" "${lines[*]}"
 }
 
+@test "device nodes that are bound are nosuid and noexec" {
+	with_userns
+	sh_args 'grep -cE " /dev/(null|zero|full|random|urandom|tty) [^ ]*nosuid,noexec" /proc/self/mountinfo'
+	run -0 nacre run "$ID"
+	equals 6 "$output"
+}
+
 @test "linux.devices: a device of the host is bound, one that is another there is refused" {
 	requires container	# the host's devices are refused for a microVM
 	with_userns
