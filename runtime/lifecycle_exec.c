@@ -103,7 +103,10 @@ static int add_env(struct arena *a, const struct exec_options *o, struct process
 	return 0;
 }
 
-/* Never inheritable or ambient: CVE-2022-29162. */
+/*
+ * Never inheritable (CVE-2022-29162). Ambient only what the configuration has inheritable already: without it a
+ * process that is not root would lose at execve what was asked for.
+ */
 static int add_caps(const struct exec_options *o, struct process_req *q)
 {
 	for (size_t i = 0; i < o->n_caps; i++) {
@@ -115,6 +118,7 @@ static int add_caps(const struct exec_options *o, struct process_req *q)
 		q->caps.bounding |= bit;
 		q->caps.effective |= bit;
 		q->caps.permitted |= bit;
+		q->caps.ambient |= bit & q->caps.inheritable;
 	}
 	return 0;
 }

@@ -27,6 +27,13 @@ static uint64_t cap_mask(const struct strv *names)
 	return mask;
 }
 
+static void warn_caps(uint64_t set, const char *why)
+{
+	for (unsigned int i = 0; set != 0 && caps_name(i) != NULL; i++)
+		if (set & ((uint64_t)1 << i))
+			log_warning("capability %s %s", caps_name(i), why);
+}
+
 static int build_caps(const struct spec_caps *in, struct caps_req *out)
 {
 	out->present = in->present;
@@ -35,6 +42,9 @@ static int build_caps(const struct spec_caps *in, struct caps_req *out)
 	out->inheritable = cap_mask(&in->inheritable);
 	out->permitted = cap_mask(&in->permitted);
 	out->ambient = cap_mask(&in->ambient);
+	/* capset(2) would refuse these, and with them all the others. */
+	warn_caps(out->inheritable & ~out->bounding, "cannot be inheritable: it is not in the bounding set");
+	out->inheritable &= out->bounding;
 	return 0;
 }
 
@@ -114,15 +124,12 @@ int plan_process(struct arena *a, const struct spec_process *sp, unsigned int pr
 /* The specification asks for a warning, not an error. */
 int plan_drop_ungrantable(struct caps_req *c)
 {
-	uint64_t permitted, missing;
+	uint64_t permitted;
 	int r = caps_permitted(&permitted);
 
 	if (r < 0)
 		return r;
-	missing = (c->permitted | c->effective | c->inheritable | c->ambient) & ~permitted;
-	for (unsigned int i = 0; missing != 0 && caps_name(i) != NULL; i++)
-		if (missing & ((uint64_t)1 << i))
-			log_warning("capability %s cannot be granted here", caps_name(i));
+	warn_caps((c->permitted | c->effective | c->inheritable | c->ambient) & ~permitted, "cannot be granted here");
 	c->permitted &= permitted;
 	c->effective &= permitted;
 	c->inheritable &= permitted;

@@ -31,6 +31,15 @@ cap_args() { args sed -n 's/^Cap...:\t0*\([0-9a-f]\)/\1/p' /proc/self/status; }
 	equals "20 20 20 21 0" "${lines[*]}"
 }
 
+@test "an inheritable capability outside the bounding set is a warning, not an error" {
+	config '.process.capabilities = {bounding: ["CAP_KILL"], permitted: ["CAP_KILL"], inheritable: ["CAP_KILL", "CAP_CHOWN"],
+		ambient: ["CAP_CHOWN"]}'
+	cap_args
+	run -0 --separate-stderr nacre run "$ID"
+	equals "20 20 20 20 0" "${lines[*]}"
+	[[ "$stderr" == *CAP_CHOWN*bounding* ]]
+}
+
 @test "uid 1000: ambient ones survive, the others do not" {
 	config '.process.user = {uid: 1000, gid: 1000} | .process.capabilities = {
 		bounding: ["CAP_CHOWN", "CAP_KILL", "CAP_FOWNER"], permitted: ["CAP_CHOWN", "CAP_KILL", "CAP_FOWNER"],

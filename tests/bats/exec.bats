@@ -165,6 +165,15 @@ has_processes() { [ "$(nacre ps --format json "$ID" | jq length)" = "$1" ]; }
 	refused 255 "not a capability" exec --cap CAP_NONE "$ID" true
 }
 
+@test "--cap: ambient, too, for what the configuration has inheritable" {
+	config '.process.capabilities.inheritable = ["CAP_SYSLOG"] | .process.capabilities.bounding += ["CAP_SYSLOG"]'
+	run_sleeping
+	equals "$(printf 'CapAmb:\t%016x' 0)" "$(nacre exec --cap CAP_KILL "$ID" grep CapAmb /proc/self/status)"
+	equals "$(printf 'CapAmb:\t%016x' $((1 << 34)))" "$(nacre exec --cap CAP_SYSLOG "$ID" grep CapAmb /proc/self/status)"
+	equals "$(printf 'CapEff:\t%016x' $((1 << 34)))" \
+		"$(nacre exec --user 1000 --cap CAP_SYSLOG "$ID" grep CapEff /proc/self/status)"
+}
+
 @test "--no-new-privs" {
 	config '.process.noNewPrivileges = false'
 	run_sleeping
