@@ -139,6 +139,8 @@ int container_exec(struct instance *i, const struct exec_launch *l, pid_t *ret_p
 	};
 	int pair[2] = { FD_NONE, FD_NONE }, r = container_use_pidfd(i);
 
+	process.has_personality = i->c->state.has_personality;
+	process.personality = i->c->state.personality;
 	c.p.req = &process;
 	c.p.console = l->console;
 	c.p.affinity = process.affinity_final;

@@ -251,6 +251,8 @@ static int fill_state(const struct instance *i)
 		.cgroup_user = p->scope.user,
 		.has_process = p->has_process,
 		.new_keyring = p->new_keyring,
+		.has_personality = p->process.has_personality,
+		.personality = (uint32_t)p->process.personality,
 		.has_memory_policy = p->memory_policy != NULL,
 		.memory_policy = p->memory_policy != NULL ? p->memory_policy->mode_bits : 0,
 		.memory_nodes = p->memory_policy != NULL ? p->memory_policy->nodes : NULL,

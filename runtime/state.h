@@ -65,6 +65,8 @@ struct state {
 	unsigned int ns_flags;		/* CLONE_NEW* that differ from the host's: exec joins them */
 	bool has_process;
 	bool new_keyring;
+	bool has_personality;		/* linux.personality, for exec */
+	uint32_t personality;		/* personality(2) */
 	bool has_memory_policy;		/* linux.memoryPolicy, for exec */
 	int memory_policy;		/* struct memory_policy_req's mode_bits */
 	const char *memory_nodes;	/* NULL: none */

@@ -98,6 +98,8 @@ int state_save(int dir, const struct state *s, bool first)
 	json_kv_bool(w, "hasProcess", s->has_process);
 	json_kv_bool(w, "newKeyring", s->new_keyring);
 	json_kv_bool(w, "cgroupOwned", s->cgroup_owned);
+	if (s->has_personality)
+		json_kv_int(w, "personality", s->personality);
 	if (s->has_memory_policy)
 		json_kv_int(w, "memoryPolicy", s->memory_policy);
 	if (s->memory_nodes != NULL)
@@ -236,7 +238,7 @@ static int get_annotations(struct arena *a, const struct json *o, struct state *
 
 static int get_numbers(const struct json *o, struct state *s)
 {
-	uint64_t pid = 0, creator = 0, created_from = 0, flags = 0, policy = 0;
+	uint64_t pid = 0, creator = 0, created_from = 0, flags = 0, personality = 0, policy = 0;
 	int r = get_u64(o, "pid", INT_MAX, &pid);
 
 	if (r == 0)
@@ -249,6 +251,10 @@ static int get_numbers(const struct json *o, struct state *s)
 		r = get_u64(o, "cgroupCreatedFrom", PATH_MAX, &created_from);
 	if (r == 0)
 		r = get_u64(o, "namespaces", UINT_MAX, &flags);
+	s->has_personality = json_member(o, "personality") != NULL;
+	if (r == 0 && s->has_personality)
+		r = get_u64(o, "personality", UINT32_MAX, &personality);
+	s->personality = (uint32_t)personality;
 	s->has_memory_policy = json_member(o, "memoryPolicy") != NULL;
 	if (r == 0 && s->has_memory_policy)
 		r = get_u64(o, "memoryPolicy", INT_MAX, &policy);

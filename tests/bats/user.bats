@@ -183,6 +183,21 @@ load helpers
 	refuses linux.personality.domain SOLARIS
 }
 
+@test "personality: exec'ed processes have it, too" {
+	case $(uname -m) in
+	x86_64) want=i686 ;;
+	aarch64) want=armv8l ;;
+	*) skip "no 32-bit name known for this machine" ;;
+	esac
+	args sleep 1000
+	config '.linux.personality = {domain: "LINUX32"}'
+	nacre create "$ID"
+	nacre start "$ID"
+	equals "$want" "$(nacre exec "$ID" uname -m)"
+	jq '.process | .args = ["uname", "-m"]' "$BUNDLE/config.json" >"$T/process.json"
+	equals "$want" "$(nacre exec --process "$T/process.json" "$ID")"
+}
+
 @test "a session keyring of the container's own" {
 	[ -e /proc/keys ] || skip "the kernel has no keyrings"
 	args sec_keyring
