@@ -162,6 +162,7 @@ static int build_size(struct plan *p, const struct vm_host *host)
 		.cpus = in->cpus,
 		.memory_limit = in->memory_limit,
 		.qemu = p->vm.monitor != VM_MONITOR_KVM,
+		.emulated = p->vm.monitor == VM_MONITOR_QEMU_TCG,
 		.host_cpus = host->cpus,
 		.host_memory = host->memory,
 	};

@@ -82,7 +82,7 @@ static int size_vcpus(const struct vm_size_request *q, unsigned int *ret)
 			return ERR_PLAIN(-EINVAL, "linux.resources.cpu.cpus: \"%.64s\" is not a list of CPUs", q->cpus);
 		n = least(n, listed);
 	} else if (q->cpu_quota <= 0) {
-		n = 1;
+		n = q->emulated ? 1 : least(n, VM_VCPUS_DEFAULT);
 	}
 	if (q->cpu_quota > 0)
 		n = least(n, quota_cpus(q));

@@ -49,7 +49,7 @@ TEST(defaults)
 	CHECK_STR(p->vm.monitor_why, "/dev/kvm works");
 	CHECK(p->vm.kernel == NULL && p->vm.initrd == NULL && p->vm.hypervisor == NULL && p->vm.virtiofsd == NULL);
 	CHECK(p->vm.image == NULL && p->vm.console == NULL && p->vm.hypervisor_parameters[0] == NULL);
-	CHECK_INT(p->vm.vcpus, 1);
+	CHECK_INT(p->vm.vcpus, 4);
 	CHECK_INT((int64_t)p->vm.memory, (int64_t)VM_MEMORY_DEFAULT);
 	CHECK(strstr(p->vm.command_line, "console=ttyS0 ") != NULL && str_ends(p->vm.command_line, " quiet"));
 }

@@ -18,9 +18,13 @@ TEST(vcpus)
 		uint64_t period;
 		const char *cpus;
 		unsigned int host, want;
+		bool emulated;
 	} cases[] = {
-		{ .host = 8, .want = 1 },
+		{ .host = 8, .want = 4 },
+		{ .host = 2, .want = 2 },
 		{ .host = 1, .want = 1 },
+		{ .emulated = true, .host = 8, .want = 1 },
+		{ .emulated = true, .quota = 200000, .period = 100000, .host = 8, .want = 2 },
 		{ .hw = 3, .host = 8, .want = 3 },
 		{ .hw = 3, .host = 2, .want = 3 },			/* as it is: slower than asked for, but as many */
 		{ .hw = 64, .host = 2, .want = 64 },
@@ -32,12 +36,12 @@ TEST(vcpus)
 		{ .quota = 1600000, .period = 100000, .host = 8, .want = 8 },
 		{ .quota = INT64_MAX, .period = 1, .host = 100, .want = 64 },
 		{ .quota = INT64_MAX, .period = UINT64_MAX, .host = 8, .want = 1 },
-		{ .quota = -1, .period = 100000, .host = 8, .want = 1 },
+		{ .quota = -1, .period = 100000, .host = 8, .want = 4 },
 		{ .cpus = "0-3,7", .host = 8, .want = 5 },
 		{ .cpus = "0-3,2,3", .host = 8, .want = 4 },
 		{ .cpus = "0", .host = 8, .want = 1 },
 		{ .cpus = "0-8191", .host = 8, .want = 8 },
-		{ .cpus = "", .host = 8, .want = 1 },
+		{ .cpus = "", .host = 8, .want = 4 },
 		{ .cpus = "0-3", .quota = 150000, .period = 100000, .host = 8, .want = 2 },
 		{ .cpus = "1", .quota = 800000, .period = 100000, .host = 8, .want = 1 },
 		{ .cpus = "0-127", .host = 256, .want = 64 },
@@ -45,7 +49,7 @@ TEST(vcpus)
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct vm_size_request q = { .hw_vcpus = cases[i].hw, .cpu_quota = cases[i].quota, .cpu_period = cases[i].period,
-					     .cpus = cases[i].cpus, .host_cpus = cases[i].host };
+					     .cpus = cases[i].cpus, .host_cpus = cases[i].host, .emulated = cases[i].emulated };
 		struct vm_size s = { 0 };
 
 		if (!CHECK_INT(vm_size(&q, &s), 0) || !CHECK_INT(s.vcpus, cases[i].want))
