@@ -199,25 +199,3 @@ gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 	equals 2 "$status"
 	equals $'y\ny\ny' "$output"
 }
-
-@test "five at once: each its own, nothing is left" {
-	local i
-	for i in 1 2 3 4 5; do
-		args echo "machine $i"
-		detached "$NACRE_BIN" --root "$ROOT" run "$ID-$i" >"$T/out$i" 2>&1 </dev/null
-		# It has read config.json as soon as its record is there.
-		wait_for 10 test -s "$ROOT/$ID-$i/state.json"
-	done
-	wait
-	for i in 1 2 3 4 5; do equals "machine $i" "$(cat "$T/out$i")"; done
-	assert_clean
-}
-
-@test "five in sequence: nothing is left" {
-	local i
-	for i in 1 2 3 4 5; do
-		args echo "$i"
-		equals "$i" "$(nacre run "$ID")"
-	done
-	assert_clean
-}
