@@ -12,6 +12,8 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
 
+#define SEPARATOR " | "
+
 /* Whole lines, or pieces of a long one. What is not printable the log makes so. */
 static void add_to_log(struct vm_console *c, char ch)
 {
@@ -117,35 +119,56 @@ void vm_console_drain(struct vm_console *c)
 	}
 }
 
-/* From a line's beginning, unless the last line alone is longer. */
-static size_t find_start(const struct vm_console *c, size_t max)
+/* Where the last line ends. */
+static size_t find_end(const struct vm_console *c)
 {
-	size_t start = c->len > max ? c->len - max : 0;
+	size_t end = c->len;
 
-	for (size_t i = start; start > 0 && i + 1 < c->len; i++)
+	while (end > 0 && (at(c, end - 1) == '\n' || at(c, end - 1) == '\r'))
+		end--;
+	return end;
+}
+
+/* As far before the end as max bytes reach, from a line's beginning, unless the last line alone is longer. */
+static size_t find_start(const struct vm_console *c, size_t end, size_t max)
+{
+	size_t start = end, n = 0;
+
+	while (start > 0) {
+		n += at(c, start - 1) == '\n' ? strlen(SEPARATOR) : 1;
+		if (n > max)
+			break;
+		start--;
+	}
+	for (size_t i = start; start > 0 && i < end; i++)
 		if (at(c, i) == '\n')
 			return i + 1;
 	return start;
 }
 
+/* ch is a new line's, or shown. */
+static size_t put(char *ret, size_t n, char ch)
+{
+	if (ch == '\n' && n > 0) {
+		memcpy(ret + n, SEPARATOR, strlen(SEPARATOR));
+		return n + strlen(SEPARATOR);
+	}
+	if (ch == '\r' || ch == '\n')
+		return n;
+	ret[n] = ch >= ' ' && ch <= '~' ? ch : '?';
+	return n + 1;
+}
+
 void vm_console_tail(const struct vm_console *c, char *ret, size_t max)
 {
-	size_t panic = find_panic(c), i = find_start(c, max - 1), n = 0;
+	size_t panic = find_panic(c), end = find_end(c), n = 0;
 	bool panicked = panic < c->len;
+	size_t i = panicked ? panic : find_start(c, end, max - 1 - strlen(SEPARATOR));
 
-	for (i = panicked ? panic : i; i < c->len && n < max - 3; i++) {
-		char ch = at(c, i);
-
-		if (panicked && ch == '\n')
+	for (; i < end && n + strlen(SEPARATOR) < max; i++) {
+		if (panicked && at(c, i) == '\n')
 			break;
-		if (ch == '\n' && n > 0) {
-			memcpy(ret + n, " | ", 3);
-			n += 3;
-		} else if (ch != '\r' && ch != '\n') {
-			ret[n++] = ch >= ' ' && ch <= '~' ? ch : '?';
-		}
+		n = put(ret, n, at(c, i));
 	}
-	while (n >= 3 && memcmp(ret + n - 3, " | ", 3) == 0)
-		n -= 3;
 	ret[n] = '\0';
 }

@@ -75,6 +75,16 @@ static void take_fds(struct msghdr *m, int ret_fds[VM_FDS_MAX])
 	}
 }
 
+/* n: as of recvmsg(2). A message of no bytes looks like the end, and may have brought descriptors. */
+static int check_message(const struct vm_message *h, size_t n, int flags)
+{
+	if (n == 0)
+		return -EPIPE;
+	if (n < sizeof(*h) || (flags & (MSG_TRUNC | MSG_CTRUNC)) != 0)
+		return -EPROTO;
+	return h->version == VM_CONTROL_VERSION && h->len == n - sizeof(*h) ? 0 : -EPROTO;
+}
+
 int vm_message_receive(int sock, struct vm_message *ret, char *text, int ret_fds[VM_FDS_MAX], int flags)
 {
 	struct iovec iov[2] = {
@@ -84,6 +94,7 @@ int vm_message_receive(int sock, struct vm_message *ret, char *text, int ret_fds
 	union control c;
 	struct msghdr m = { .msg_iov = iov, .msg_iovlen = 2, .msg_control = &c, .msg_controllen = sizeof(c) };
 	ssize_t n;
+	int r;
 
 	for (size_t i = 0; i < VM_FDS_MAX; i++)
 		ret_fds[i] = FD_NONE;
@@ -93,16 +104,12 @@ int vm_message_receive(int sock, struct vm_message *ret, char *text, int ret_fds
 	if (n < 0)
 		return -errno;
 	take_fds(&m, ret_fds);
-	if (n == 0)
-		return -EPIPE;
-	if ((size_t)n < sizeof(*ret) || (m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || ret->version != VM_CONTROL_VERSION ||
-	    ret->len != (size_t)n - sizeof(*ret)) {
-		for (size_t i = 0; i < VM_FDS_MAX; i++)
-			fd_close(&ret_fds[i]);
-		return -EPROTO;
-	}
-	text[ret->len] = '\0';
-	return 0;
+	r = check_message(ret, (size_t)n, m.msg_flags);
+	for (size_t i = 0; r < 0 && i < VM_FDS_MAX; i++)
+		fd_close(&ret_fds[i]);
+	if (r == 0)
+		text[ret->len] = '\0';
+	return r;
 }
 
 int vm_payload(const char *data, size_t len, int *ret_fd)
