@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -187,4 +188,19 @@ int net_tap_clean(void)
 			r = undo(nl, indexes[i], found.mark);
 	}
 	return r < 0 ? r : 0;
+}
+
+int net_tap_clean_in(int ns)
+{
+	_cleanup_close_ int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	int r;
+
+	if (own < 0)
+		return ERR(-errno, "cannot open this process's network namespace");
+	if (setns(ns, CLONE_NEWNET) < 0)
+		return ERR(-errno, "cannot enter the network namespace");
+	r = net_tap_clean();
+	if (setns(own, CLONE_NEWNET) < 0)
+		return ERR(-errno, "cannot return to this process's network namespace");
+	return r;
 }

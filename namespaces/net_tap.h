@@ -11,14 +11,14 @@
  *
  * The tap is not persistent: it is gone, with its redirect, as soon as the last copy of its
  * descriptor is closed. The interface's own redirect then leads nowhere; it goes with the
- * namespace, by net_tap_clean(), or the next net_tap_attach() replaces it.
+ * namespace, by net_tap_clean() when the microVM is deleted, or the next net_tap_attach() replaces it.
  *
  * While it is given away, the interface takes all multicasts (IFF_ALLMULTI), since the host does not know
  * which groups the guest joins.
  *
  * Rules of the namespace's packet filter (nftables) see none of these frames: they stand behind the ingress.
  *
- * All functions act in the current network namespace.
+ * All functions but the last act in the current network namespace.
  */
 #pragma once
 
@@ -49,6 +49,9 @@ int net_tap_attach_all(const struct net_config *c, int ret_fds[NET_INTERFACES_MA
  * reached again. Those of a microVM that runs stay. The count of removed ones is not told; none is no error.
  */
 int net_tap_clean(void);
+
+/* The same in another network namespace (a descriptor of it), and back; needs CAP_SYS_ADMIN there and here. */
+int net_tap_clean_in(int ns);
 
 /* Is this the name of such a tap? */
 bool net_tap_is_ours(const char *name);

@@ -8,16 +8,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "microvm/channel.h"
+#include "namespaces/net_tap.h"
+#include "namespaces/ns.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/log.h"
 #include "runtime/base/proc.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sync.h"
@@ -258,10 +263,32 @@ static int microvm_watch_oom(const struct backend_watch *w, struct cgroup_oom *r
 	return r;
 }
 
+/*
+ * A network namespace that stays gets its own interfaces back. One that is gone by now, or whose name is another's, has
+ * nothing of ours; and what cannot be undone there keeps nobody from deleting the container.
+ */
+static void clean_network(const struct instance *i)
+{
+	_cleanup_close_ int ns = FD_NONE;
+	char path[64];
+
+	if (i->c->dir < 0 || faccessat(i->c->dir, MICROVM_NETWORK_LINK, F_OK, 0) < 0)
+		return;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/" MICROVM_NETWORK_LINK, i->c->dir);
+	if (ns_open(path, CLONE_NEWNET, &ns) < 0)
+		err_clear();
+	else if (net_tap_clean_in(ns) < 0)
+		log_warning("the network namespace keeps a redirect to the microVM: %s", err_text());
+}
+
 /* The supervisor goes, and with it its children; then the cgroup, as a container's. */
 static int microvm_destroy(struct instance *i)
 {
-	return backend_container.destroy(i);
+	int r = backend_container.destroy(i);
+
+	if (r == 0)
+		clean_network(i);
+	return r;
 }
 
 const struct backend_ops backend_microvm = {

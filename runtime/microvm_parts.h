@@ -7,6 +7,8 @@
 #define MICROVM_OOM_FILE "vm.oom"
 /* Why the machine ended before the container's process did: one line; empty as long as there is no such reason. */
 #define MICROVM_FAILURE_FILE "vm.failure"
+/* A link to the network namespace that was there before and stays, from which the taps' redirects are removed at the end. */
+#define MICROVM_NETWORK_LINK "vm.network"
 
 /* Of struct backend_ops. */
 int microvm_check(const struct plan *p);

@@ -131,3 +131,50 @@ use_ns() { config --arg p "$NET/$1" '(.linux.namespaces[] | select(.type == "net
 	args ping -c 1 -W 5 10.55.0.1
 	nacre run "$ID"
 }
+
+# reaches NAME: does the other end answer the namespace itself?
+reaches() { in_ns "$1" "$BUNDLE/rootfs/bin/busybox" ping -c 1 -W 5 10.55.0.1; }
+
+# given_away NAME: is the namespace's eth0 still a microVM's?
+given_away() { in_ns "$1" tc qdisc show dev eth0 | grep -q ingress; }
+
+@test "network: a namespace that stays has its interface back when the microVM is deleted, also one that was killed" {
+	requires root microvm ip
+	local before
+	bridge
+	host a 2 1500
+	use_ns a
+	before=$(in_ns a ip -o link show eth0 | sed 's/qlen.*//')
+	reaches a
+	run_sleeping
+	given_away a
+	run ! reaches a
+	nacre kill "$ID" KILL
+	wait_for 20 has_status "$ID" stopped
+	# Its state is there still, and so is the redirect.
+	given_away a
+	nacre delete "$ID"
+	run ! given_away a
+	equals "$before" "$(in_ns a ip -o link show eth0 | sed 's/qlen.*//')"
+	reaches a
+	args true
+	nacre run "$ID"
+	run ! given_away a
+	reaches a
+}
+
+@test "network: so it has after a microVM that could not be made, and a namespace that is gone is nobody's trouble" {
+	requires root microvm ip
+	bridge
+	host a 2 1500
+	use_ns a
+	config '.process.args = ["/not/there"]'
+	refused 1 "/not/there" run "$ID"
+	run ! given_away a
+	args sleep 1000
+	nacre create "$ID" </dev/null
+	umount "$NET/a"
+	rm "$NET/a"
+	nacre delete --force "$ID" 2>"$T/err"
+	equals "" "$(cat "$T/err")"
+}
