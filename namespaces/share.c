@@ -44,6 +44,23 @@ static int put(int dir, const char *name, int tree)
 	return r < 0 ? r : mount_attach(tree, place);
 }
 
+/* Hooks know the root file system by the path that it has outside. */
+static int lay_rootfs(int top, const struct share_req *q)
+{
+	_cleanup_close_ int place = FD_NONE, at = FD_NONE;
+	int r;
+
+	if (q->rootfs < 0)
+		return 0;
+	if (q->rootfs_at == NULL)
+		return put(top, SHARE_ROOTFS, q->rootfs);
+	r = make_place(top, SHARE_ROOTFS, q->rootfs, &place);
+	if (r < 0)
+		return r;
+	at = open(q->rootfs_at, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return at < 0 ? -errno : mount_attach(q->rootfs, at);
+}
+
 static int put_entries(int top, const struct share_req *q)
 {
 	_cleanup_close_ int mounts = FD_NONE;
@@ -83,7 +100,7 @@ int share_build(const struct share_req *q)
 	r = mount_attach(top, dir);
 	if (r < 0)
 		return ERR(r, "cannot mount the tree for the virtual machine at \"%s\"", q->dir);
-	r = q->rootfs >= 0 ? put(top, SHARE_ROOTFS, q->rootfs) : 0;
+	r = lay_rootfs(top, q);
 	if (r < 0)
 		return ERR(r, "cannot put the root file system into the tree for the virtual machine");
 	r = put_entries(top, q);
@@ -91,6 +108,23 @@ int share_build(const struct share_req *q)
 		return r;
 	r = mount_set_readonly(top);
 	return r < 0 ? ERR(r, "cannot seal the tree for the virtual machine") : 0;
+}
+
+int share_take_rootfs(const struct share_req *q)
+{
+	_cleanup_close_ int dir = FD_NONE, place = FD_NONE, at = FD_NONE;
+	int r;
+
+	if (q->rootfs < 0 || q->rootfs_at == NULL)
+		return 0;
+	dir = open(q->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	place = dir < 0 ? -1 : openat(dir, SHARE_ROOTFS, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	/* Opened anew: what was mounted over it is what counts. */
+	at = open(q->rootfs_at, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (place < 0 || at < 0)
+		return ERR(-errno, "cannot find the root file system at \"%s\" after the hooks", q->rootfs_at);
+	r = mount_attach(at, place);
+	return r < 0 ? ERR(r, "cannot move the root file system from \"%s\" into the tree for the virtual machine", q->rootfs_at) : 0;
 }
 
 int share_enter_and_seal(int pidfd)

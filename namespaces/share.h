@@ -21,6 +21,7 @@ struct share_entry {
 struct share_req {
 	const char *dir;	/* absolute; what is there is covered in this mount namespace */
 	int rootfs;		/* detached tree; FD_NONE: it is not among it */
+	const char *rootfs_at;	/* it lies there, a directory, until share_take_rootfs(); NULL: at its place from the beginning */
 	const struct share_entry *entries;
 	size_t n_entries;
 };
@@ -30,6 +31,12 @@ struct share_req {
  * above the entries cannot be written. The trees are taken. -errno with text.
  */
 int share_build(const struct share_req *r);
+
+/*
+ * The root file system goes to its place, and with it what others have mounted there meanwhile: below it, or over it. Nothing,
+ * if it is there already.
+ */
+int share_take_rootfs(const struct share_req *r);
 
 /*
  * Makes DIR/rootfs read-only where a file server shows it that has DIR as the root of a mount namespace of its own; pidfd is

@@ -96,10 +96,21 @@ static int open_network(struct build *b)
 		r = ns_open(p->ns[k].path, CLONE_NEWNET, &j->fd);
 		if (r < 0)
 			return r;
+		if (symlinkat(p->ns[k].path, b->i->c->dir, MICROVM_NETWORK_LINK) < 0)
+			return ERR(-errno, "cannot keep the network namespace's path in the state directory");
 		j->flag = CLONE_NEWNET;
 		b->ns.n_join = 1;
 	}
 	return 0;
+}
+
+/*
+ * Hooks of these kinds may mount something below the root file system: those that run in its mount namespace, and those
+ * that enter it by the pid that they are told.
+ */
+static bool hooks_may_mount(const struct plan *p)
+{
+	return p->hooks[HOOK_PRESTART].n > 0 || p->hooks[HOOK_CREATE_RUNTIME].n > 0 || p->hooks[HOOK_CREATE_CONTAINER].n > 0;
 }
 
 /*
@@ -114,6 +125,7 @@ static int open_trees(struct build *b)
 
 	if (r < 0)
 		return r;
+	b->start.share.rootfs_at = hooks_may_mount(p) ? p->rootfs : NULL;
 	b->start.seal_rootfs = p->vm.image == NULL && p->rootfs_readonly;
 	b->entries = calloc(p->n_mounts + 1, sizeof(*b->entries));
 	if (b->entries == NULL)

@@ -364,10 +364,15 @@ static int prepare(struct vm_supervisor *vm)
 		r = event_loop_init(&vm->loop);
 	if (r == 0)
 		r = ns_enter(s->ns);
+	/* As long as it is open, nobody can unmount the file that holds the namespace. */
+	for (size_t k = 0; k < s->ns->n_join; k++)
+		close(s->ns->join[k].fd);
 	if (r == 0)
 		r = share_build(&s->share);
 	if (r == 0)
 		r = run_hooks(vm);
+	if (r == 0)
+		r = share_take_rootfs(&s->share);
 	if (r == 0)
 		r = open_signals(vm);
 	if (r == 0)

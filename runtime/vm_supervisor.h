@@ -4,7 +4,8 @@
  * process. Theory of operation:
  *
  *   1. in its mount namespace: the tree of files for the guest; NEED_HOOKS, answered by the runtime, as with a container;
- *      createContainer hooks
+ *      createContainer hooks. Until those are done the root file system is at the path that hooks know it by; what they
+ *      mount there is the guest's, too
  *   2. the file server, the taps, the monitor: children that end with it
  *   3. its own jail: from here on it has its descriptors and nothing else
  *   4. one event loop: the channel to the guest, the streams of the guest's processes, the socket for commands,
