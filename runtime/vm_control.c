@@ -20,6 +20,9 @@
 /* The guest answers at once or not at all; a host that is ten times too slow is allowed for. */
 #define REPLY_TIMEOUT_MS 60000
 
+/* The kernel's numbers of errors are below. */
+#define ERRNO_END 4096
+
 union control {
 	struct cmsghdr header;
 	/* cppcheck-suppress unusedStructMember */
@@ -179,8 +182,11 @@ int vm_answer(int sock, enum vm_message_type request, char **ret_text, size_t *r
 		fd_close(&none[i]);
 	if (r < 0)
 		return ERR_PLAIN(r, r == -EPIPE ? "the microVM ended" : "the supervisor of the microVM speaks another language");
-	if (reply.type != VM_REPLY)
+	if (reply.type != VM_REPLY || reply.err > 0 || reply.err <= -ERRNO_END)
 		return ERR_PLAIN(-EPROTO, "the supervisor of the microVM speaks another language");
+	/* A guest may give none. */
+	if (reply.err < 0 && answer[0] == '\0')
+		return ERR(reply.err, "the microVM refuses");
 	if (reply.err < 0)
 		return ERR_PLAIN(reply.err, "%s", answer);
 	if (ret_len != NULL)

@@ -82,7 +82,7 @@ int vm_connect(int state_dir, const char *id, int *ret_sock);
 
 /*
  * A request without descriptors and its reply. *ret_text: the reply's bytes, malloc'ed, NUL-terminated; both may be NULL. An error of the
- * supervisor or the guest comes back as such, with its text; -ETIMEDOUT: no answer.
+ * supervisor or the guest comes back as such, with its text or one of ours; -ETIMEDOUT: no answer.
  */
 int vm_call(int sock, enum vm_message_type type, int32_t value, uint32_t flag, char **ret_text, size_t *ret_len);
 /* The two halves of it, for who waits in between for something else as well. request: the type that was asked for. */

@@ -212,6 +212,10 @@ TEST(calls)
 	} cases[] = {
 		{ VM_REPLY, 0, "{}", 0, "" },
 		{ VM_REPLY, -ESRCH, "the process has ended", -ESRCH, "the process has ended" },
+		{ VM_REPLY, -ENOENT, "", -ENOENT, "the microVM refuses: No such file or directory" },
+		{ VM_REPLY, -ENOENT, "\0text", -ENOENT, "the microVM refuses: No such file or directory" },
+		{ VM_REPLY, 1, "?", -EPROTO, "the supervisor of the microVM speaks another language" },
+		{ VM_REPLY, -5000, "?", -EPROTO, "the supervisor of the microVM speaks another language" },
 		{ VM_EXITED, 0, "", -EPROTO, "the supervisor of the microVM speaks another language" },
 		{ 0, 0, "", -EPIPE, "the microVM ended" },
 	};
