@@ -97,6 +97,23 @@ static uint64_t whole_mib(uint64_t bytes)
 	return bytes / VM_MIB * VM_MIB;
 }
 
+/* fixed: one of VM_OVERHEAD_*. What is in the cgroup beside so much memory. */
+static uint64_t overhead_of(uint64_t fixed, uint64_t memory)
+{
+	return fixed + (memory > VM_TABLES_INCLUDED ? (memory - VM_TABLES_INCLUDED) / VM_TABLES_SHARE : 0);
+}
+
+/* The other way round: the most memory whose overhead fits into the limit, too; that is at least fixed. */
+static uint64_t memory_of(uint64_t fixed, uint64_t limit)
+{
+	uint64_t memory = limit - fixed, beyond;
+
+	if (memory <= VM_TABLES_INCLUDED)
+		return memory;
+	beyond = memory - VM_TABLES_INCLUDED;
+	return VM_TABLES_INCLUDED + beyond - beyond / (VM_TABLES_SHARE + 1) - (beyond % (VM_TABLES_SHARE + 1) != 0);
+}
+
 static int too_small(uint64_t limit, uint64_t overhead, const char *monitor)
 {
 	char l[SIZE_TEXT_MAX], o[SIZE_TEXT_MAX], m[SIZE_TEXT_MAX], need[SIZE_TEXT_MAX];
@@ -138,14 +155,14 @@ static int size_memory(const struct vm_size_request *q, uint64_t *ret)
 	uint64_t overhead = q->qemu ? VM_OVERHEAD_QEMU : VM_OVERHEAD_KVM, limit = (uint64_t)q->memory_limit;
 
 	if (q->hw_memory > 0)
-		return exact_memory(q, overhead, ret);
+		return exact_memory(q, overhead_of(overhead, q->hw_memory), ret);
 	if (q->memory_limit <= 0) {
 		*ret = VM_MEMORY_DEFAULT;
 		return 0;
 	}
 	if (limit < VM_MEMORY_MIN + overhead)
 		return too_small(limit, overhead, q->qemu ? "QEMU and its helpers" : "the monitor and its helpers");
-	limit -= overhead;
+	limit = memory_of(overhead, limit);
 	if (q->host_memory >= VM_MEMORY_MIN && limit > q->host_memory)
 		limit = q->host_memory;
 	*ret = whole_mib(limit < VM_MEMORY_MAX ? limit : VM_MEMORY_MAX);
@@ -162,21 +179,22 @@ int vm_size(const struct vm_size_request *q, struct vm_size *ret)
 int vm_size_update(uint64_t booted, uint64_t limit, uint64_t *ret_less)
 {
 	char l[SIZE_TEXT_MAX], most[SIZE_TEXT_MAX], b[SIZE_TEXT_MAX];
+	uint64_t memory;
 
 	*ret_less = 0;
 	if (limit == 0)
 		return 0;
 	if (limit < VM_MEMORY_MIN + VM_OVERHEAD_KVM)
 		return too_small(limit, VM_OVERHEAD_KVM, "the monitor and its helpers");
-	limit -= VM_OVERHEAD_KVM;
+	memory = memory_of(VM_OVERHEAD_KVM, limit);
 	/* A limit that was no multiple of 1 MiB, or larger than the host, comes back as it was given. */
-	if (limit > booted + VM_MIB) {
-		size_text(limit + VM_OVERHEAD_KVM, " ", l);
-		size_text(booted + VM_OVERHEAD_KVM, " ", most);
+	if (memory > booted + VM_MIB) {
+		size_text(limit, " ", l);
+		size_text(booted + overhead_of(VM_OVERHEAD_KVM, booted), " ", most);
 		size_text(booted, " ", b);
 		return ERR_PLAIN(-ERANGE, "linux.resources.memory.limit: %s is more than the %s of a microVM that was started with %s of memory, "
 				 "which cannot grow", l, most, b);
 	}
-	*ret_less = limit < booted ? booted - whole_mib(limit) : 0;
+	*ret_less = memory < booted ? booted - whole_mib(memory) : 0;
 	return 0;
 }

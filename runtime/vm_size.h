@@ -15,11 +15,15 @@
  * What is in the cgroup beside the guest's memory: monitor, supervisor and virtiofsd. tests/bench/microvm measures their
  * proportional share (PSS) of a container that sleeps, 1 virtual CPU, 256 MiB: 6.4 MiB with nacre's monitor, 57 MiB with QEMU on
  * KVM, 89 MiB with its emulation. The kernel's own (stacks, slabs) was 1.5 MiB in memory.stat; page tables of the guest's memory,
- * for KVM and for each process that maps it, come to 0.6 % of it when all is touched. The rest is for what grows with use: inodes
- * that virtiofsd holds, sessions' buffers, and with emulation the translated code.
+ * for KVM and for each process that maps it (8 bytes a page of 4 KiB, three times), come to 0.6 % of it when all is touched. The rest is
+ * for what grows with use: inodes that virtiofsd holds, sessions' buffers, and with emulation the translated code.
+ *
+ * In these numbers are the page tables of the first VM_TABLES_INCLUDED of memory; what is beyond takes one byte in VM_TABLES_SHARE more.
  */
 #define VM_OVERHEAD_KVM (40 * VM_MIB)
 #define VM_OVERHEAD_QEMU (200 * VM_MIB)
+#define VM_TABLES_INCLUDED (4096 * VM_MIB)
+#define VM_TABLES_SHARE 128U
 
 /* Less, and a distribution's kernel with its initramfs does not come up. */
 #define VM_MEMORY_MIN (96 * VM_MIB)

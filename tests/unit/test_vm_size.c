@@ -92,6 +92,36 @@ TEST(memory)
 	}
 }
 
+/* The kernel's page tables of a large guest are in the same limit: all of it fits, and one MiB more would not. */
+TEST(large)
+{
+	static const uint64_t limits[] = { 4 * GIB, 4 * GIB + VM_OVERHEAD_KVM, 4 * GIB + VM_OVERHEAD_KVM + 2 * VM_MIB, 16 * GIB, 16 * GIB + 1, 300 * GIB };
+	uint64_t down = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		struct vm_size_request q = { .memory_limit = (int64_t)limits[i], .host_cpus = 1 };
+		struct vm_size s = { 0 };
+		uint64_t tables, less = 1;
+
+		if (!CHECK_INT(vm_size(&q, &s), 0))
+			continue;
+		tables = s.memory > 4 * GIB ? (s.memory - 4 * GIB) / 128 : 0;
+		if (!CHECK(s.memory + tables + VM_OVERHEAD_KVM <= limits[i]) ||
+		    !CHECK(s.memory + tables + VM_OVERHEAD_KVM + VM_MIB + VM_MIB / 128 > limits[i]))
+			printf("#   case %zu: %" PRIu64 "\n", i, s.memory);
+		/* What was chosen may be asked for, and the limit given again takes nothing from it. */
+		CHECK_INT(vm_size_update(s.memory, limits[i], &less), 0);
+		CHECK_INT(less, 0);
+		q.hw_memory = s.memory;
+		CHECK_INT(vm_size(&q, &s), 0);
+		q.hw_memory += 2 * VM_MIB;
+		CHECK_INT(vm_size(&q, &s), -ENOSPC);
+	}
+	/* From 16 GiB to 8: 8 GiB without 40 MiB, and without the tables of what is beyond 4 GiB, 31.4 MiB. */
+	CHECK_INT(vm_size_update(16 * GIB, 8 * GIB, &down), 0);
+	CHECK_INT(down / VM_MIB, 16384 - (8192 - 40 - 32));
+}
+
 TEST(refusals)
 {
 	static const struct {
@@ -154,4 +184,4 @@ TEST(update)
 	}
 }
 
-TEST_MAIN(CASE(vcpus), CASE(memory), CASE(refusals), CASE(update))
+TEST_MAIN(CASE(vcpus), CASE(memory), CASE(large), CASE(refusals), CASE(update))
