@@ -42,6 +42,10 @@
 #include "runtime/vm_supervisor.h"
 
 #define CONFIG_MAX SPEC_MAX_BYTES
+#define MODULES_MORE_MAX 3
+/* /dev/net/tun (devices.txt of the kernel) */
+#define TUN_MAJOR 10
+#define TUN_MINOR 200
 
 struct build {
 	struct instance *i;
@@ -169,19 +173,42 @@ static int open_image(struct build *b)
 	return 0;
 }
 
+/* /dev/net/tun, as who runs a VPN or a network of its own in the container asks for. */
+static bool wants_tun(const struct plan *p)
+{
+	for (size_t k = 0; k < p->n_devices; k++)
+		if (p->devices[k].type == S_IFCHR && p->devices[k].major == TUN_MAJOR && p->devices[k].minor == TUN_MINOR)
+			return true;
+	return false;
+}
+
+/* Behind those that every guest can use: what this one cannot do without. How many they are all in all. */
+static size_t add_modules(const struct build *b, struct initramfs_module *wanted)
+{
+	size_t n = INITRAMFS_MODULES;
+
+	memcpy(wanted, initramfs_modules, sizeof(initramfs_modules));
+	/* Few kernels have all file systems built in. */
+	if (b->start.image != NULL) {
+		wanted[n++] = (struct initramfs_module){ "virtio_blk", true };
+		wanted[n++] = (struct initramfs_module){ b->start.image, true };
+	}
+	if (wants_tun(b->i->plan))
+		wanted[n++] = (struct initramfs_module){ "tun", true };
+	return n;
+}
+
 static int open_initramfs(struct build *b, const char *modules)
 {
 	const struct plan_vm *vm = &b->i->plan->vm;
 	_cleanup_close_ int guest = FD_NONE, before = FD_NONE;
-	/* The image's, if there is one; few kernels have all file systems built in. */
-	struct initramfs_module wanted[INITRAMFS_MODULES + 2] = { [INITRAMFS_MODULES] = { "virtio_blk", true }, { b->start.image, true } };
+	struct initramfs_module wanted[INITRAMFS_MODULES + MODULES_MORE_MAX];
 	struct initramfs_request q = { .modules = modules, .wanted = wanted, .cache = INITRAMFS_CACHE };
 	int r = guest_program_open(&guest);
 
 	if (r < 0)
 		return r;
-	memcpy(wanted, initramfs_modules, sizeof(initramfs_modules));
-	q.n_wanted = INITRAMFS_MODULES + (b->start.image != NULL ? 2 : 0);
+	q.n_wanted = add_modules(b, wanted);
 	if (vm->initrd != NULL) {
 		before = open(vm->initrd, O_RDONLY | O_CLOEXEC);
 		if (before < 0)

@@ -178,3 +178,17 @@ given_away() { in_ns "$1" tc qdisc show dev eth0 | grep -q ingress; }
 	nacre delete --force "$ID" 2>"$T/err"
 	equals "" "$(cat "$T/err")"
 }
+
+@test "network: /dev/net/tun works, with the module that only such a guest gets" {
+	requires root microvm
+	config '.process.user = {uid: 0, gid: 0} | .process.capabilities = ([["bounding", "effective", "permitted"][] as $k | {($k): ["CAP_NET_ADMIN"]}] | add)'
+	sh_args 'test -d /sys/module/tun || echo no module; test -e /dev/net/tun || echo no device'
+	try nacre run "$ID"
+	equals $'no module\nno device' "$output"
+	config '.linux.devices = [{path: "/dev/net/tun", type: "c", major: 10, minor: 200, fileMode: 438}]
+		| .linux.resources.devices += [{allow: true, type: "c", major: 10, minor: 200, access: "rwm"}]'
+	# Without TUNSETIFF it is nobody's: EBADFD, where a node without a driver gives ENODEV.
+	sh_args 'cat /dev/net/tun 2>&1; test -d /sys/module/tun && echo module'
+	try nacre run "$ID"
+	equals $'cat: read error: File descriptor in bad state\nmodule' "$output"
+}
