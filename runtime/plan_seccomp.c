@@ -66,6 +66,7 @@ int plan_build_seccomp(struct plan *p)
 		.n_flags = in->flags.n,
 		.rules = rules,
 		.n_rules = in->n_rules,
+		.newer_enosys = true,
 	};
 	return build_listener(p);
 }

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -13,6 +14,7 @@
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/str.h"
+#include "seccomp/newer.h"
 #include "seccomp/policy.h"
 #include "seccomp/seccomp.h"
 
@@ -260,6 +262,55 @@ static int new_filter(uint32_t default_action, scmp_filter_ctx *ret_ctx)
 	return 0;
 }
 
+/* 0: the rules name none of this architecture. */
+static uint32_t newest_number(const struct seccomp_req *req, uint32_t token)
+{
+	uint32_t newest = 0;
+
+	for (size_t i = 0; i < req->n_rules; i++)
+		for (size_t k = 0; k < req->rules[i].n_names; k++) {
+			/* Negative: unknown, or a call that this architecture has not. */
+			int nr = seccomp_syscall_resolve_name_arch(token, req->rules[i].names[k]);
+
+			if (nr > 0 && (uint32_t)nr > newest && (uint32_t)nr < newer_limit(token))
+				newest = (uint32_t)nr;
+		}
+	return newest;
+}
+
+static bool asks_nobody(uint32_t default_action)
+{
+	switch (default_action & SECCOMP_RET_ACTION_FULL) {
+	case SECCOMP_RET_ALLOW:
+	case SECCOMP_RET_LOG:
+	case SECCOMP_RET_TRACE:		/* whoever emulates calls knows the new ones, or says ENOSYS */
+	case SECCOMP_RET_USER_NOTIF:
+		return false;
+	default:
+		return default_action != (SECCOMP_RET_ERRNO | ENOSYS);
+	}
+}
+
+/* libseccomp's tokens are the kernel's AUDIT_ARCH_…, but for x32. */
+static int add_newer(scmp_filter_ctx ctx, const struct seccomp_req *req, struct seccomp_program *prog)
+{
+	struct newest_call v[ARRAY_SIZE(arch_names)];
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(arch_names); i++) {
+		uint32_t token = arch_token(arch_names[i]);
+
+		if (token == SCMP_ARCH_X32 || seccomp_arch_exist(ctx, token) != 0)
+			continue;
+		v[n] = (struct newest_call){ token, newest_number(req, token), UINT32_MAX };
+		if (token == SCMP_ARCH_X86_64 && seccomp_arch_exist(ctx, SCMP_ARCH_X32) == 0)
+			v[n].number_x32 = newest_number(req, SCMP_ARCH_X32);
+		if (v[n].number != 0)
+			n++;
+	}
+	return newer_prepend(prog, v, n);
+}
+
 int seccomp_compile(const struct seccomp_req *req, struct seccomp_program *ret_prog, size_t *ret_unknown)
 {
 	_cleanup_ctx_ scmp_filter_ctx ctx = NULL;
@@ -281,6 +332,11 @@ int seccomp_compile(const struct seccomp_req *req, struct seccomp_program *ret_p
 	if (r < 0)
 		return r;
 	r = export_program(ctx, &prog.filter, &prog.len);
+	if (r == 0 && req->newer_enosys && asks_nobody(default_action)) {
+		r = add_newer(ctx, req, &prog);
+		if (r < 0)
+			free(prog.filter);
+	}
 	if (r == -E2BIG)
 		return ERR_PLAIN(r, "seccomp: the filter is longer than the %d instructions the kernel takes", BPF_MAXINSNS);
 	if (r < 0)

@@ -38,6 +38,11 @@ struct seccomp_req {
 	size_t n_flags;
 	const struct seccomp_rule *rules;
 	size_t n_rules;
+	/*
+	 * System calls above the highest number that the rules name are ENOSYS, not the default action, unless that
+	 * lets them through or asks somebody (ALLOW, LOG, TRACE, NOTIFY).
+	 */
+	bool newer_enosys;
 };
 
 /* Bytes of the longest program that the kernel takes: BPF_MAXINSNS of 8. */

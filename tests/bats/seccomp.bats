@@ -152,6 +152,17 @@ nr() {
 	[[ "$output" != ok ]]
 }
 
+@test "a system call newer than the profile is ENOSYS, an older one the default action's" {
+	local l
+	l=$(nr lseek)
+	config --argjson a "$(jq -n '["close_range", "execve", "write", "brk", "arch_prctl", "exit_group", "mmap", "mprotect", "set_tid_address",
+		"set_robust_list", "rseq", "prlimit64", "readlinkat", "readlink", "getrandom", "uname", "fstat", "newfstatat", "munmap"]')" \
+		'.linux.seccomp = {defaultAction: "SCMP_ACT_ERRNO", syscalls: [{names: $a, action: "SCMP_ACT_ALLOW"}]}'
+	args sec_sys "$l" 0 0 0 -- 435 -- 437 -- 1000
+	run -0 nacre run "$ID"
+	equals "1 1 38 38" "${lines[*]}"
+}
+
 @test "foreign architectures in the list are ignored" {
 	rule SCMP_ACT_ERRNO
 	config '.linux.seccomp.architectures = ["SCMP_ARCH_X86_64", "SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM", "SCMP_ARCH_RISCV64", "SCMP_ARCH_MIPSEL64"]'

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
@@ -22,6 +23,7 @@
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/str.h"
+#include "seccomp/newer.h"
 #include "seccomp/policy.h"
 #include "seccomp/seccomp.h"
 
@@ -425,6 +427,124 @@ TEST(flags)
 	CHECK(!seccomp_flag_supported("SECCOMP_FILTER_FLAG_DANCE"));
 }
 
+/* What p says to a call: the filter, run here. Only what libseccomp and newer.c write. */
+static uint32_t ask(const struct seccomp_program *p, uint32_t arch, uint32_t nr)
+{
+	const struct sock_filter *f = p->filter;
+	struct seccomp_data d = { .arch = arch, .nr = (int)nr };
+	uint32_t a = 0;
+
+	for (size_t i = 0; i < p->len / sizeof(*f); i++) {
+		bool yes;
+
+		switch (f[i].code) {
+		case BPF_LD | BPF_W | BPF_ABS:
+			memcpy(&a, (const char *)&d + f[i].k, sizeof(a));
+			continue;
+		case BPF_ALU | BPF_AND | BPF_K:
+			a &= f[i].k;
+			continue;
+		case BPF_RET | BPF_K:
+			return f[i].k;
+		case BPF_JMP | BPF_JA:
+			i += f[i].k;
+			continue;
+		case BPF_JMP | BPF_JEQ | BPF_K:
+			yes = a == f[i].k;
+			break;
+		case BPF_JMP | BPF_JGT | BPF_K:
+			yes = a > f[i].k;
+			break;
+		case BPF_JMP | BPF_JGE | BPF_K:
+			yes = a >= f[i].k;
+			break;
+		default:
+			return UINT32_MAX;
+		}
+		i += yes ? f[i].jt : f[i].jf;
+	}
+	return UINT32_MAX;
+}
+
+#define X32(nr) (0x40000000U + (nr))
+
+TEST(newer_than_the_profile)
+{
+	static const char *const archs[] = { "SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32", "SCMP_ARCH_ARM" };
+	/* 436 everywhere; 79 on x86-64; set_tls is arm's, 0x0f0005. */
+	static const char *const names[] = { "close_range", "getcwd", "set_tls", "nt_no_such_call" };
+	static const char *const defaults[] = { "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_TRAP" };
+	static const char *const open_defaults[] = { "SCMP_ACT_LOG", "SCMP_ACT_TRACE", "SCMP_ACT_NOTIFY" };
+	const struct seccomp_rule rule = { .names = names, .n_names = 4, .action = "SCMP_ACT_ALLOW" };
+	struct seccomp_req req = { .architectures = archs, .n_architectures = 4, .rules = &rule, .n_rules = 1, .newer_enosys = true };
+	const uint32_t enosys = SECCOMP_RET_ERRNO | ENOSYS, audit[] = { AUDIT_ARCH_X86_64, AUDIT_ARCH_I386, AUDIT_ARCH_ARM };
+	struct seccomp_program p;
+
+	for (size_t i = 0; i < ARRAY_SIZE(defaults); i++) {
+		const uint32_t other = seccomp_policy_action(defaults[i], false, 0);
+
+		req.default_action = defaults[i];
+		if (!CHECK_INT(seccomp_compile(&req, &p, NULL), 0))
+			return;
+		for (size_t k = 0; k < ARRAY_SIZE(audit); k++) {
+			CHECK_INT(ask(&p, audit[k], 436), SECCOMP_RET_ALLOW);
+			CHECK_INT(ask(&p, audit[k], 435), other);
+			CHECK_INT(ask(&p, audit[k], 437), enosys);
+		}
+		CHECK_INT(ask(&p, AUDIT_ARCH_X86_64, 79), SECCOMP_RET_ALLOW);
+		CHECK_INT(ask(&p, AUDIT_ARCH_X86_64, X32(79)), SECCOMP_RET_ALLOW);
+		CHECK_INT(ask(&p, AUDIT_ARCH_X86_64, X32(435)), other);
+		CHECK_INT(ask(&p, AUDIT_ARCH_X86_64, X32(437)), enosys);
+		CHECK_INT(ask(&p, AUDIT_ARCH_ARM, 0x0f0005), SECCOMP_RET_ALLOW);
+		CHECK_INT(ask(&p, AUDIT_ARCH_ARM, 0x0f0006), other);
+		CHECK_INT(ask(&p, AUDIT_ARCH_AARCH64, 1000), SECCOMP_RET_KILL_PROCESS);
+		seccomp_program_deinit(&p);
+	}
+	/* x32 that is not listed is an attempt to pass by, of whatever number. */
+	req.n_architectures = 2;
+	CHECK_INT(seccomp_compile(&req, &p, NULL), 0);
+	CHECK_INT(ask(&p, AUDIT_ARCH_X86_64, X32(1000)), SECCOMP_RET_KILL_PROCESS);
+	CHECK_INT(ask(&p, AUDIT_ARCH_X86_64, 1000), enosys);
+	seccomp_program_deinit(&p);
+	for (size_t i = 0; i < ARRAY_SIZE(open_defaults); i++) {
+		req.default_action = open_defaults[i];
+		CHECK_INT(seccomp_compile(&req, &p, NULL), 0);
+		CHECK_INT(ask(&p, AUDIT_ARCH_X86_64, 1000), seccomp_policy_action(open_defaults[i], false, 0));
+		seccomp_program_deinit(&p);
+	}
+	/* Only who asks for it: a jail's filter kills. */
+	req.default_action = "SCMP_ACT_KILL_PROCESS";
+	req.newer_enosys = false;
+	CHECK_INT(seccomp_compile(&req, &p, NULL), 0);
+	CHECK_INT(ask(&p, AUDIT_ARCH_X86_64, 1000), SECCOMP_RET_KILL_PROCESS);
+	seccomp_program_deinit(&p);
+}
+
+/* Architectures that libseccomp does not mix with this one, and programs without room. */
+TEST(newer_prepended)
+{
+	const struct newest_call v[] = { { AUDIT_ARCH_S390X, 436, UINT32_MAX }, { AUDIT_ARCH_PPC, 9, UINT32_MAX } };
+	const struct sock_filter allow = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	const uint32_t enosys = SECCOMP_RET_ERRNO | ENOSYS;
+	struct seccomp_program p = { malloc(SECCOMP_PROGRAM_MAX), sizeof(allow), 0, false };
+
+	memcpy(p.filter, &allow, sizeof(allow));
+	CHECK_INT(newer_prepend(&p, v, 2), 0);
+	CHECK_INT(ask(&p, AUDIT_ARCH_S390X, 0), enosys);
+	CHECK_INT(ask(&p, AUDIT_ARCH_S390X, 436), SECCOMP_RET_ALLOW);
+	CHECK_INT(ask(&p, AUDIT_ARCH_S390X, 437), enosys);
+	CHECK_INT(ask(&p, AUDIT_ARCH_PPC, 0), SECCOMP_RET_ALLOW);
+	CHECK_INT(ask(&p, AUDIT_ARCH_PPC, 9), SECCOMP_RET_ALLOW);
+	CHECK_INT(ask(&p, AUDIT_ARCH_PPC, 10), enosys);
+	CHECK_INT(ask(&p, AUDIT_ARCH_I386, 1000), SECCOMP_RET_ALLOW);
+	seccomp_program_deinit(&p);
+
+	p = (struct seccomp_program){ malloc(SECCOMP_PROGRAM_MAX), SECCOMP_PROGRAM_MAX, 0, false };
+	CHECK_INT(newer_prepend(&p, v, 2), 0);
+	CHECK_INT(p.len, SECCOMP_PROGRAM_MAX);
+	seccomp_program_deinit(&p);
+}
+
 TEST(notify_gives_a_listener)
 {
 	static const char *const tsync[] = { "SECCOMP_FILTER_FLAG_TSYNC" };
@@ -694,6 +814,6 @@ TEST_MAIN(CASE(every_action_compiles_and_acts), CASE(action_words), CASE(default
 	  CASE(rule_like_the_default_is_skipped), CASE(argument_operators), CASE(arguments_are_64_bits), CASE(masked_eq),
 	  CASE(several_arguments), CASE(unknown_names_are_counted), CASE(architectures),
 	  X86_64_CASES
-	  CASE(bad_requests), CASE(flags), CASE(notify_gives_a_listener), CASE(tsync_failure_is_an_error),
+	  CASE(bad_requests), CASE(flags), CASE(newer_than_the_profile), CASE(newer_prepended), CASE(notify_gives_a_listener), CASE(tsync_failure_is_an_error),
 	  CASE(load_refuses_nonsense), CASE(vocabulary_is_accepted), CASE(file_round_trip), CASE(file_damage_is_noticed),
 	  CASE(large_profile), CASE(too_large_profile))
