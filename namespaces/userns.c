@@ -41,6 +41,14 @@ static bool only_self(const struct userns_range *v, size_t n, uint32_t self)
 	return n == 1 && v[0].size == 1 && v[0].host_id == self;
 }
 
+static bool maps_root(const struct userns_range *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (v[i].host_id == 0)
+			return true;
+	return false;
+}
+
 /* newuidmap PID C H S [C H S…]: the helpers check /etc/subuid. */
 static int run_helper(const char *helper, pid_t pid, const struct userns_range *v, size_t n)
 {
@@ -85,7 +93,11 @@ static int write_map(pid_t pid, const char *file, const char *helper, const stru
 	if (text == NULL)
 		return ERR_NOMEM();
 	r = write_proc(pid, file, text);
-	return r < 0 ? ERR(r, "cannot write the container's %s", file) : 0;
+	if (r == 0)
+		return 0;
+	ERR(r, "cannot write the container's %s", file);
+	return r == -EPERM && maps_root(v, n) ?
+		       ERR_HINT(r, "since Linux 5.12 only who has CAP_SETFCAP maps id 0, as a nested container often has not") : r;
 }
 
 int userns_write_maps(pid_t pid, const struct userns_req *req)
@@ -111,4 +123,15 @@ int userns_become_root(void)
 	if (setresuid(0, 0, 0) < 0 && errno != EINVAL)
 		return ERR(-errno, "cannot become user 0 of the user namespace");
 	return 0;
+}
+
+bool userns_is_initial(void)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len;
+
+	/* "0 0 4294967295", whatever blanks there are: all ids but the last, which is none. */
+	if (file_read(AT_FDCWD, "/proc/self/uid_map", 4096, &text, &len) < 0)
+		return true;
+	return strstr(text, " 4294967295\n") != NULL;
 }

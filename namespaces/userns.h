@@ -2,6 +2,7 @@
 /* User namespace: id maps (user_namespaces(7)). */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -24,3 +25,6 @@ int userns_write_maps(pid_t pid, const struct userns_req *req);
 
 /* In the child, when the maps are there: become id 0 of the namespace, if it has one. */
 int userns_become_root(void);
+
+/* Is this process in the host's user namespace, where ids are what they are? What cannot be told: true. */
+bool userns_is_initial(void);

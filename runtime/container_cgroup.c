@@ -3,12 +3,15 @@
 #include "runtime/container_parts.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "namespaces/userns.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/log.h"
 #include "runtime/base/str.h"
 
 /* The cgroup by systemd: the scope, started around a process that holds the place of the child. */
@@ -35,6 +38,38 @@ static int start_scope(struct instance *i, const struct plan *p)
 	return cgroup_open(&i->host, path, &i->cgroup);
 }
 
+/* In a user namespace nobody makes device nodes: those that are there are the host's, with the host's permissions. */
+static bool no_device_nodes(const struct plan *p)
+{
+	return plan_has_ns(p, CLONE_NEWUSER) || !userns_is_initial();
+}
+
+/*
+ * A user who may not make cgroups, or a nested runtime that sees them read-only: the cgroup that nobody asked for is left
+ * out, if nothing is asked of it either. Device rules hold without it where nobody can make device nodes.
+ */
+static bool can_do_without(const struct plan *p, int r)
+{
+	return (r == -EACCES || r == -EPERM || r == -EROFS) && p->cgroup_made_up && p->n_settings == 0 &&
+	       (p->n_device_rules == 0 || no_device_nodes(p));
+}
+
+/* Only root loads the program; a user's container in a cgroup of the user's own has the user's rights to devices at most. */
+static int limit_devices(const struct instance *i, const struct plan *p)
+{
+	const struct state *s = &i->c->state;
+	/* One that existed, empty, may have our program from an earlier life. */
+	bool first = p->scope.unit != NULL || s->cgroup_created_from < strlen(s->cgroup_path);
+	int r = first ? cgroup_devices_first(i->cgroup, p->device_rules, p->n_device_rules) :
+			cgroup_devices_apply(i->cgroup, p->device_rules, p->n_device_rules);
+
+	if (r != -EPERM || !no_device_nodes(p))
+		return r;
+	log_write(LOG_LEVEL_INFO, "config.json: linux.resources.devices: held by the user namespace alone: %s", err_text());
+	err_clear();
+	return 0;
+}
+
 int container_make_cgroup(struct instance *i, const struct plan *p, char **ret_dir)
 {
 	struct state *s = &i->c->state;
@@ -47,6 +82,12 @@ int container_make_cgroup(struct instance *i, const struct plan *p, char **ret_d
 		r = start_scope(i, p);
 	else if (r == 0)
 		r = cgroup_create(&i->host, p->cgroup_path, &i->cgroup, &s->cgroup_created_from);
+	if (r < 0 && can_do_without(p, r)) {
+		log_write(LOG_LEVEL_INFO, "goes without a cgroup: %s", err_text());
+		err_clear();
+		s->cgroup_path = NULL;
+		return 0;
+	}
 	if (r == -EACCES || r == -EPERM)
 		ERR_HINT(r, "without the right to make cgroups, run with --cgroup-manager=disabled");
 	/* What was made is gone again; one that was there is somebody else's, and stays even if it is empty. */
@@ -63,8 +104,5 @@ int container_make_cgroup(struct instance *i, const struct plan *p, char **ret_d
 	*ret_dir = str_printf("%s%s%s", i->host.mount, s->cgroup_path[0] == '/' ? "" : "/", s->cgroup_path);
 	if (*ret_dir == NULL)
 		return ERR_NOMEM();
-	/* One that existed, empty, may have our program from an earlier life. */
-	if (p->scope.unit != NULL || s->cgroup_created_from < strlen(s->cgroup_path))
-		return cgroup_devices_first(i->cgroup, p->device_rules, p->n_device_rules);
-	return cgroup_devices_apply(i->cgroup, p->device_rules, p->n_device_rules);
+	return limit_devices(i, p);
 }

@@ -134,6 +134,7 @@ struct plan {
 
 	enum cgroup_manager cgroup_manager;
 	const char *cgroup_path;		/* below the cgroup2 mount; NULL: none, or systemd decides */
+	bool cgroup_made_up;			/* config.json names none: cgroup_path is ours */
 	struct cgroup_scope scope;		/* CGROUP_MANAGER_SYSTEMD; unit NULL: none */
 	const struct cgroup_unit_property *unit_properties;
 	size_t n_unit_properties;

@@ -122,7 +122,8 @@ int plan_build_cgroup(struct plan *p, const struct plan_options *o)
 	build_delegation(p);
 	if (o->cgroup_manager == CGROUP_MANAGER_SYSTEMD)
 		return build_scope(p, o);
-	if (l->cgroups_path != NULL && *l->cgroups_path != '\0')
+	p->cgroup_made_up = l->cgroups_path == NULL || *l->cgroups_path == '\0';
+	if (!p->cgroup_made_up)
 		p->cgroup_path = l->cgroups_path;
 	else	/* a cgroup's name has at most 255 bytes, as an ID has */
 		p->cgroup_path = arena_printf(p->arena, strlen(o->id) > 255 - strlen("nacre-") ? "/%s" : "/nacre-%s", o->id);

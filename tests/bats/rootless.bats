@@ -1,0 +1,163 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Without root: a user's own containers, by `nacre spec --rootless`, and as root of a user namespace (nested, as rootless
+# engines run it).
+# shellcheck disable=SC2016 # scripts in single quotes are the container's
+
+load helpers
+
+USER_ID=4321
+
+setup() {
+	common_setup
+	requires root userns container cgroupfs setpriv
+	chmod 755 "$T"
+	cp "$NACRE_BIN" "$T/nacre"
+	NACRE_BIN=$T/nacre
+	mkdir -p "$ROOT" "$T/tmp"
+	rm "$BUNDLE/config.json"
+	chown "$USER_ID:$USER_ID" "$ROOT" "$BUNDLE" "$T/tmp"
+	user spec --rootless -b "$BUNDLE"
+	config '.process.terminal = false | .process.args = ["true"]'
+}
+
+# user ARG...: nacre by somebody who is not root.
+user() { as_user timeout -k 5 "$NACRE_TIMEOUT" "$NACRE_BIN" --root "$ROOT" "$@"; }
+as_user() { setpriv --reuid "$USER_ID" --regid "$USER_ID" --clear-groups --inh-caps=-all -- "$@"; }
+
+# user_refused TEXT ARG...
+user_refused() {
+	local text=$1
+	shift
+	try user "$@"
+	[ "$status" -ne 0 ] || { echo "was not refused: $*"; return 1; }
+	[[ "$stderr" == *"$text"* ]] || { echo "says: $stderr"; return 1; }
+}
+
+@test "spec --rootless, run: root inside, the user outside, no cgroup" {
+	sh_args 'id -u; id -g; cat /proc/self/uid_map; echo >/tmp/file'
+	config --arg s "$T/tmp" '.mounts += [{destination: "/tmp", source: $s, options: ["bind"]}]'
+	run -0 user run "$ID"
+	equals "0 0" "${lines[0]} ${lines[1]}"
+	[[ "${lines[2]}" =~ ^\ +0\ +$USER_ID\ +1$ ]]
+	equals "$USER_ID:$USER_ID" "$(stat -c %u:%g "$T/tmp/file")"
+	assert_clean
+}
+
+@test "create, start, state, exec, kill, delete" {
+	args sleep 1000
+	user create "$ID" </dev/null >/dev/null 2>&1
+	user start "$ID"
+	equals running "$(user state "$ID" | jq -r .status)"
+	equals 0 "$(user exec "$ID" id -u)"
+	user kill "$ID" KILL
+	wait_for 5 has_status "$ID" stopped
+	user delete "$ID"
+	assert_clean
+}
+
+@test "--log-level info tells that it goes without a cgroup; nothing else does" {
+	try user run "$ID"
+	equals "" "$stderr"
+	try user --log-level info run "$ID"
+	[[ "$stderr" == *"goes without a cgroup: cannot create cgroup"* ]]
+}
+
+@test "a limit, or a cgroup by name, that cannot be had is an error" {
+	requires cgroup
+	config '.linux.resources = {unified: {"cgroup.max.depth": "5"}}'
+	user_refused "cannot create cgroup" run "$ID"
+	config 'del(.linux.resources) | .linux.cgroupsPath = "/nobody-may"'
+	user_refused "cannot create cgroup" run "$ID"
+	user --cgroup-manager=disabled run "$ID"
+	assert_clean
+}
+
+@test "root, whose containers can make device nodes, does not go without the rules" {
+	requires cgroup
+	"$NACRE_BIN" spec -b "$T/tmp"
+	cp "$T/tmp/config.json" "$BUNDLE/config.json"
+	config '.process.terminal = false | .process.args = ["true"] | .linux.resources.devices = [{allow: false, access: "rwm"}]'
+	export cgroup_mount_path
+	cgroup_mount_path=$(cgroup_mount)
+	run in_mount_ns 'mount -o remount,ro,bind "$cgroup_mount_path"; nacre run "$ID"'
+	[ "$status" -ne 0 ]
+	[[ "$output" == *"Read-only file system"* ]]
+	# In a user namespace nobody can make them.
+	chmod 755 "$T"
+	with_userns
+	run -0 in_mount_ns 'mount -o remount,ro,bind "$cgroup_mount_path"; nacre run "$ID"'
+}
+
+@test "a delegated cgroup: limits and device rules' place are the user's" {
+	requires cgroup
+	local dir
+	dir=$(cgroup_mount)/nt-$ID
+	mkdir "$dir"
+	chown -R "$USER_ID" "$dir"
+	config --arg p "/nt-$ID/sub" '.linux.cgroupsPath = $p | .linux.resources = {unified: {"cgroup.max.depth": "5"}}'
+	sh_args 'cat /proc/self/cgroup'
+	# A process moves between cgroups whose common ancestor is the user's: nacre has to be there already.
+	run bash -c 'echo $$ >"$1/cgroup.procs"; shift; exec "$@"' bash "$dir" setpriv --reuid "$USER_ID" --regid "$USER_ID" \
+		--clear-groups --inh-caps=-all -- "$NACRE_BIN" --root "$ROOT" run "$ID"
+	[ "$status" -eq 0 ] || { rmdir "$dir"; echo "$output"; false; }
+	wait_for 5 rmdir "$dir"
+}
+
+@test "maps of several ids, by newuidmap and newgidmap" {
+	requires newuidmap newgidmap
+	config '.linux.uidMappings += [{containerID: 1, hostID: 200000, size: 10}] | .linux.gidMappings += [{containerID: 1, hostID: 200000, size: 10}]'
+	sh_args 'cat /proc/self/uid_map /proc/self/gid_map | wc -l; touch /tmp/f && chown 3:4 /tmp/f && stat -c %u:%g /tmp/f'
+	config --arg s "$T/tmp" '.mounts += [{destination: "/tmp", source: $s, options: ["bind"]}]'
+	export USER_ID
+	export -f user as_user
+	run -0 in_mount_ns 'cp /etc/passwd "$T/passwd"; echo "nt:x:$USER_ID:$USER_ID::/:/bin/sh" >>"$T/passwd"; mount --bind "$T/passwd" /etc/passwd
+		echo "nt:200000:10" >"$T/sub"; mount --bind "$T/sub" /etc/subuid; mount --bind "$T/sub" /etc/subgid; user run "$ID"'
+	equals "4 3:4" "${lines[*]}"
+	equals 200002:200003 "$(stat -c %u:%g "$T/tmp/f")"
+}
+
+@test "maps that are not the user's are refused, by name" {
+	requires newuidmap
+	config '.linux.uidMappings = [{containerID: 0, hostID: 0, size: 1}]'
+	user_refused "newuidmap" run "$ID"
+	assert_clean
+}
+
+@test "as root of a user namespace, without one of its own, as a rootless engine calls it" {
+	config 'del(.linux.uidMappings, .linux.gidMappings) | .linux.namespaces |= map(select(.type != "user"))
+		| .linux.resources.devices = [{allow: false, access: "rwm"}]'
+	sh_args 'id -u; echo x >/dev/null; head -c 1 /dev/zero | wc -c'
+	run -0 as_user unshare -U --map-root-user -m timeout 30 "$NACRE_BIN" --root "$ROOT" run "$ID"
+	equals "0 1" "${lines[*]}"
+}
+
+@test "nested: without CAP_SETFCAP the kernel lets nobody map its root: said so" {
+	nested_bundle
+	config '.process.capabilities |= with_entries(.value -= ["CAP_SETFCAP"])'
+	user_refused "cannot write the container's uid_map" run "$ID"
+}
+
+nested_bundle() {
+	mkdir -p "$BUNDLE/rootfs/inner" "$BUNDLE/rootfs/run"
+	cp "$NACRE_BIN" "$BUNDLE/rootfs/bin/nacre"
+	mkdir -p "$BUNDLE/rootfs/inner/rootfs/bin" "$BUNDLE/rootfs/inner/rootfs/"{proc,dev,sys}
+	cp "$BUNDLE/rootfs/bin/busybox" "$BUNDLE/rootfs/inner/rootfs/bin/sh"
+	user spec --rootless -b "$T/tmp"
+	jq '.process.terminal = false | .process.args = ["sh", "-c", "echo innermost $$"]' "$T/tmp/config.json" \
+		>"$BUNDLE/rootfs/inner/config.json"
+	# Its /proc as the kernel gives it, or no other could be mounted below it; uids of the outer map.
+	jq '.linux.uidMappings[0].hostID = 0 | .linux.gidMappings[0].hostID = 0' "$BUNDLE/rootfs/inner/config.json" >"$T/i"
+	cp "$T/i" "$BUNDLE/rootfs/inner/config.json"
+	chown -R "$USER_ID:$USER_ID" "$BUNDLE/rootfs"
+	config '.linux.maskedPaths = [] | .linux.readonlyPaths = [] | del(.linux.seccomp)
+		| .process.capabilities = (.process.capabilities // {} | with_entries(.value = ["CAP_SYS_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_SYS_CHROOT", "CAP_NET_ADMIN", "CAP_DAC_OVERRIDE", "CAP_SYS_PTRACE", "CAP_KILL", "CAP_SETPCAP", "CAP_SETFCAP", "CAP_CHOWN"]))'
+	args nacre --root /tmp/state run -b /inner inner
+	config '.mounts += [{destination: "/tmp", type: "tmpfs", source: "tmpfs"}] + ["/lib", "/lib64", "/usr" | {destination: ., source: ., options: ["rbind", "ro"]}]'
+}
+
+@test "nested: in a container, which has a user namespace around it" {
+	nested_bundle
+	try user run "$ID"
+	equals "innermost 1" "$output" || { echo "$stderr"; false; }
+}
