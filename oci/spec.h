@@ -242,6 +242,14 @@ struct spec_seccomp {
 	size_t n_rules;
 };
 
+struct spec_intel_rdt {
+	bool present;
+	const char *clos_id;	/* NULL: none; a file name, or "/" */
+	const char *l3_cache_schema, *mem_bw_schema;	/* NULL if absent; the second is one line "MB:…" */
+	struct strv schemata;	/* lines */
+	bool monitoring;
+};
+
 struct spec_linux {
 	const struct spec_namespace *namespaces;
 	size_t n_namespaces;
@@ -261,6 +269,7 @@ struct spec_linux {
 	struct strv masked_paths, readonly_paths;	/* absolute */
 	const char *mount_label;	/* NULL if absent */
 	struct spec_memory_policy memory_policy;
+	struct spec_intel_rdt intel_rdt;
 	const char *personality_domain;	/* NULL, "LINUX" or "LINUX32" */
 };
 

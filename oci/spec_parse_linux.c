@@ -179,6 +179,33 @@ static int finish_memory_policy(const struct spec_reader *r, const struct json *
 
 static const struct shape memory_policy = SHAPE(struct spec_memory_policy, memory_policy_fields, finish_memory_policy);
 
+/* Intel RDT */
+
+static const struct field intel_rdt_fields[] = {
+	{ F_STRING(struct spec_intel_rdt, "closID", clos_id) },
+	{ F_STRING(struct spec_intel_rdt, "l3CacheSchema", l3_cache_schema) },
+	{ F_STRING(struct spec_intel_rdt, "memBwSchema", mem_bw_schema) },
+	{ F_STRV(struct spec_intel_rdt, "schemata", schemata, read_strings) },
+	{ F_BOOL(struct spec_intel_rdt, "enableMonitoring", monitoring) },
+};
+
+/* "MUST": of l3CacheSchema the specification asks for the like with SHOULD only, and earlier ones had several lines in it. */
+static int finish_intel_rdt(const struct spec_reader *r, const struct json *j, void *object)
+{
+	const struct spec_intel_rdt *v = object;
+
+	if (v->mem_bw_schema != NULL && !str_starts(v->mem_bw_schema, "MB:"))
+		return spec_bad(r, j, "memBwSchema must start with MB:");
+	if (v->mem_bw_schema != NULL && strchr(v->mem_bw_schema, '\n') != NULL)
+		return spec_bad(r, j, "memBwSchema must not contain a line break");
+	for (size_t i = 0; i < v->schemata.n; i++)
+		if (*v->schemata.v[i] == '\0' || strchr(v->schemata.v[i], '\n') != NULL)
+			return spec_bad(r, j, "schemata[%zu] must be one line", i);
+	return 0;
+}
+
+static const struct shape intel_rdt = SHAPE(struct spec_intel_rdt, intel_rdt_fields, finish_intel_rdt);
+
 static const struct field linux_fields[] = {
 	{ F_LIST(struct spec_linux, "namespaces", struct spec_namespace, namespaces, n_namespaces, &namespace_shape) },
 	{ F_LIST(struct spec_linux, "uidMappings", struct spec_id_map, uid_map, n_uid_map, &spec_shape_id_map) },
@@ -195,7 +222,8 @@ static const struct field linux_fields[] = {
 	{ F_STRV(struct spec_linux, "readonlyPaths", readonly_paths, read_paths) },
 	{ F_STRING(struct spec_linux, "mountLabel", mount_label) },
 	{ F_OWN("personality", read_embedded), .shape = &personality },
-	{ F_UNSUPPORTED("intelRdt") },
+	{ F_EMBEDDED(struct spec_linux, "intelRdt", struct spec_intel_rdt, intel_rdt, &intel_rdt),
+	  F_HAS(struct spec_linux, intel_rdt.present) },
 	{ F_EMBEDDED(struct spec_linux, "memoryPolicy", struct spec_memory_policy, memory_policy, &memory_policy),
 	  F_HAS(struct spec_linux, memory_policy.present), F_IF_SAID },
 	{ F_OWN("netDevices", read_unsupported_map) },

@@ -383,6 +383,8 @@ static int container_destroy(struct instance *i)
 	cgroup_scope_release(&i->holder);
 	if (s->pid > 0)
 		r = end_init(i);
+	if (r == 0)
+		r = container_remove_resctrl(i);
 	/*
 	 * systemd's and the path not known: create was killed on the way. With it went the holder and the child, all that was
 	 * in the scope; but systemd does not notice the end of a holder that was ending while it was put there.

@@ -70,6 +70,16 @@ static void write_cgroup(struct json_writer *w)
 	json_object_close(w);
 }
 
+static void write_intel_rdt(struct json_writer *w)
+{
+	json_key(w, "intelRdt");
+	json_object_open(w);
+	json_kv_bool(w, "enabled", true);
+	json_kv_bool(w, "schemata", true);
+	json_kv_bool(w, "monitoring", true);
+	json_object_close(w);
+}
+
 static void write_memory_policy(struct json_writer *w)
 {
 	const char *word;
@@ -108,7 +118,7 @@ static void write_linux(struct json_writer *w)
 	write_enabled(w, "apparmor", true);
 	write_enabled(w, "selinux", true);
 	write_memory_policy(w);
-	write_enabled(w, "intelRdt", false);
+	write_intel_rdt(w);
 	json_key(w, "mountExtensions");
 	json_object_open(w);
 	write_enabled(w, "idmap", true);

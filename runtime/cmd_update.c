@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "oci/spec.h"
@@ -19,7 +20,7 @@ enum value { SIZE, SIGNED, UNSIGNED, TEXT, ZERO_OR_ONE, WEIGHT, V1 };
 #define MANY 16
 
 struct flags {
-	const char *file;
+	const char *file, *l3_cache_schema, *mem_bw_schema;
 	const char *given[MANY];	/* by the index in limits */
 };
 
@@ -64,6 +65,10 @@ static const struct option_row rows[] = {
 	{ 0, "cpuset-mems", "LIST", "memory nodes to use", OPTION_STRING, GIVEN(9) },
 	{ 0, "pids-limit", "N", "processes and threads; 0 allows no new one, -1 any number", OPTION_STRING, GIVEN(10) },
 	{ 0, "blkio-weight", "N", "10 to 1000", OPTION_STRING, GIVEN(11) },
+	{ 0, "l3-cache-schema", "LINE", "share of the caches, L3:0=ff;1=ff (linux.intelRdt)", OPTION_STRING,
+	  offsetof(struct flags, l3_cache_schema) },
+	{ 0, "mem-bw-schema", "LINE", "share of the memory bandwidth, MB:0=20;1=70", OPTION_STRING,
+	  offsetof(struct flags, mem_bw_schema) },
 	/* cgroup v1's; engines for it know them. */
 	{ 0, "cpu-rt-period", "USEC", NULL, OPTION_STRING, GIVEN(12) },
 	{ 0, "cpu-rt-runtime", "USEC", NULL, OPTION_STRING, GIVEN(13) },
@@ -140,6 +145,7 @@ static int cmd_update(const struct globals *g, int argc, char **argv)
 	_cleanup_spec_ struct spec *spec = NULL;
 	struct spec_resources none = { .only_v1 = NULL }, *res = &none;
 	struct flags f = { .file = NULL };
+	struct update_options u;
 	char **operands;
 	bool any = false;
 	int n, r = command_options(&command_update, &f, argc, argv, &operands, &n);
@@ -157,9 +163,16 @@ static int cmd_update(const struct globals *g, int argc, char **argv)
 	r = store_all(&f, res, &any);
 	if (r < 0)
 		return r;
-	if (!any)
+	u = (struct update_options){
+		.resources = any ? res : NULL,
+		.l3_cache_schema = f.l3_cache_schema,
+		.mem_bw_schema = f.mem_bw_schema,
+	};
+	if (u.mem_bw_schema != NULL && (!str_starts(u.mem_bw_schema, "MB:") || strchr(u.mem_bw_schema, '\n') != NULL))
+		return ERR_PLAIN(-EINVAL, "option --mem-bw-schema: \"%.64s\" is not one line that starts with MB:", u.mem_bw_schema);
+	if (!any && u.l3_cache_schema == NULL && u.mem_bw_schema == NULL)
 		return ERR_HINT(ERR_PLAIN(-EINVAL, "update: nothing to change is given"), "nacre update --help lists the limits");
-	return lifecycle_update(g->root, operands[0], res, "update");
+	return lifecycle_update(g->root, operands[0], &u, "update");
 }
 
 const struct command command_update = {

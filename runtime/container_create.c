@@ -151,7 +151,7 @@ static int make_cgroup(struct build *b)
 	int r = container_make_cgroup(b->i, b->i->plan, &b->cgroup_dir);
 
 	b->child.cgroup_dir = b->cgroup_dir;
-	return r;
+	return r < 0 ? r : container_make_resctrl(b->i, b->i->plan);
 }
 
 static int share_filter(struct build *b)
@@ -285,7 +285,7 @@ static int spawn(struct build *b, const struct launch *l)
 		return r;
 	i->c->state.pid = i->pid;
 	i->c->state.pid_seen = clock_boot_ticks();
-	return 0;
+	return container_join_resctrl(i, i->pid);
 }
 
 int container_run_hooks(struct instance *i)

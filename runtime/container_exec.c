@@ -71,7 +71,8 @@ static int exec_serve(struct instance *i, const struct child_exec *c, int sync, 
 	*ret_pidfd = pidfd_open(*ret_pid, 0);
 	if (*ret_pidfd < 0)
 		return ERR(-errno, "cannot open the new process");
-	return container_set_from_outside(c->p.req, *ret_pid, (i->c->state.ns_flags & CLONE_NEWUSER) != 0);
+	r = container_join_resctrl(i, *ret_pid);
+	return r < 0 ? r : container_set_from_outside(c->p.req, *ret_pid, (i->c->state.ns_flags & CLONE_NEWUSER) != 0);
 }
 
 /* Nothing stays alive, and no zombie to whoever gets our children when we end. The stage is gone: nothing new comes. */

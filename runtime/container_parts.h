@@ -23,6 +23,16 @@ char *container_scope_description(const struct state *s);
  * i->holder: see cgroup_scope_start(). *ret_dir: its path on the host, malloc'ed, NULL before.
  */
 int container_make_cgroup(struct instance *i, const struct plan *p, char **ret_dir);
+/*
+ * linux.intelRdt, of a container or of a microVM's whole machine: its groups, noted in the record; its first process and with it
+ * those that it makes; away with what was made. Nothing when it has no such group.
+ */
+int container_make_resctrl(struct instance *i, const struct plan *p);
+int container_join_resctrl(const struct instance *i, pid_t pid);
+/* Other schemata, NULL: as they are; *ret_before, malloc'ed, is for the way back, NULL when nothing has changed. */
+int container_update_resctrl(const struct instance *i, const char *l3, const char *mem_bw, char **ret_before);
+void container_restore_resctrl(const struct instance *i, const char *before);
+int container_remove_resctrl(const struct instance *i);
 /* NEED_HOOKS: prestart and createRuntime, then HOOKS_DONE to whoever asked. */
 int container_run_hooks(struct instance *i);
 /* i->cgroup; -ENOTSUP when it has none, -ENOENT when it is gone. */

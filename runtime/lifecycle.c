@@ -15,6 +15,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/proc.h"
 #include "runtime/base/str.h"
+#include "runtime/container_parts.h"
 #include "runtime/hooks.h"
 #include "runtime/notify.h"
 #include "runtime/oom.h"
@@ -210,12 +211,20 @@ static int update_req(struct arena *a, const struct spec_resources *r, struct up
 	return k < 0 ? k : plan_device_rules(a, r, &ret->device_rules, &ret->n_device_rules);
 }
 
-int lifecycle_update(const char *root, const char *id, const struct spec_resources *res, const char *name)
+static int update_limits(struct instance *i, const struct spec_resources *res)
+{
+	struct update_req u;
+	int r = update_req(i->c->arena, res, &u);
+
+	return r < 0 ? r : i->ops->update(i, &u);
+}
+
+int lifecycle_update(const char *root, const char *id, const struct update_options *o, const char *name)
 {
 	_cleanup_container_ struct container c = CONTAINER_NULL;
 	_cleanup_instance_ struct instance i = INSTANCE_NULL;
+	_cleanup_free_ char *before = NULL;
 	enum container_status status;
-	struct update_req u;
 	pid_t pid;
 	int r = open_locked(root, id, &c, &i, &status, &pid);
 
@@ -223,9 +232,11 @@ int lifecycle_update(const char *root, const char *id, const struct spec_resourc
 		return r;
 	if (status == STATUS_STOPPED)
 		return ERR_PLAIN(-ESRCH, "cannot update container \"%s\": container not running (%s)", id, status_name(status));
-	r = update_req(c.arena, res, &u);
-	if (r == 0)
-		r = i.ops->update(&i, &u);
+	r = container_update_resctrl(&i, o->l3_cache_schema, o->mem_bw_schema, &before);
+	if (r == 0 && o->resources != NULL)
+		r = update_limits(&i, o->resources);
+	if (r < 0)
+		container_restore_resctrl(&i, before);
 	return r < 0 ? ERR_CONTEXT(r, "%s", name) : 0;
 }
 

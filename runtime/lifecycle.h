@@ -76,11 +76,17 @@ int lifecycle_kill(const char *root, const char *id, int sig, bool all);
 int lifecycle_delete(const char *root, const char *id, bool force);
 int lifecycle_set_paused(const char *root, const char *id, bool paused);
 
+/* What update changes: limits (NULL: none), what r leaves absent stays; lines of resctrl's schemata (NULL: as they are). */
+struct update_options {
+	const struct spec_resources *resources;
+	const char *l3_cache_schema, *mem_bw_schema;
+};
+
 /*
- * update: changes the limits of a container that is not stopped; what r leaves absent stays. name is r's in error
- * texts ("update"). Nothing is changed when anything fails.
+ * update: of a container that is not stopped. name is that of the resources in error texts ("update"). Nothing is
+ * changed when anything fails.
  */
-int lifecycle_update(const char *root, const char *id, const struct spec_resources *r, const char *name);
+int lifecycle_update(const char *root, const char *id, const struct update_options *o, const char *name);
 
 /* Opens the container and asks for its status now. */
 int lifecycle_status(const char *root, const char *id, struct container *c, struct instance *i,

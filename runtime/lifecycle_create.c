@@ -227,6 +227,14 @@ static const char *owner_text(struct arena *a)
 	return arena_printf(a, "%u", (unsigned int)getauxval(AT_EUID));
 }
 
+/* What goes with the container: a group without a closID is its own. */
+static unsigned int resctrl_will_make(const struct resctrl_req *q)
+{
+	if (q == NULL)
+		return 0;
+	return (q->clos == NULL ? RESCTRL_MADE_GROUP : 0) | (q->monitor ? RESCTRL_MADE_MONITOR : 0);
+}
+
 static int fill_state(const struct instance *i)
 {
 	const struct plan *p = i->plan;
@@ -258,6 +266,9 @@ static int fill_state(const struct instance *i)
 		.memory_nodes = p->memory_policy != NULL ? p->memory_policy->nodes : NULL,
 		.seccomp_listener = p->seccomp_listener,
 		.seccomp_metadata = p->seccomp_metadata,
+		.resctrl_group = p->resctrl != NULL ? resctrl_group(p->resctrl) : NULL,
+		.resctrl_made = resctrl_will_make(p->resctrl),
+		.resctrl_monitor = p->resctrl != NULL && p->resctrl->monitor,
 		.annotations = p->annotations,
 		.n_annotations = p->n_annotations,
 	};
@@ -313,6 +324,8 @@ static int create_steps(struct instance *i, const struct create_options *o, cons
 
 	if (r == 0)
 		r = container_save(c);
+	/* From here on it is what has been made. */
+	c->state.resctrl_made = 0;
 	if (r == 0) {
 		r = file_create(c->dir, STATE_CONFIG, text, len, 0600);
 		if (r < 0)
@@ -326,6 +339,7 @@ static int create_steps(struct instance *i, const struct create_options *o, cons
 		r = i->ops->create(i, l);
 	if (r == 0) {
 		fd_close(&i->waiting);
+		c->state.resctrl_made = resctrl_will_make(i->plan->resctrl);
 		c->state.creator = 0;
 		c->state.creator_seen = 0;
 		r = container_save(c);

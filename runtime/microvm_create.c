@@ -337,7 +337,9 @@ static int make_cgroup(struct build *b)
 	host->n_device_rules = 0;
 	host->delegate_cgroup = false;
 	r = cgroup_settings(host->arena, &host->resources, &host->settings, &host->n_settings);
-	return r < 0 ? r : container_make_cgroup(b->i, host, &b->cgroup_dir);
+	if (r == 0)
+		r = container_make_cgroup(b->i, host, &b->cgroup_dir);
+	return r < 0 ? r : container_make_resctrl(b->i, b->i->plan);
 }
 
 static int prepare(struct build *b)
@@ -388,7 +390,7 @@ static int spawn(struct build *b, const struct launch *l)
 		return r;
 	i->c->state.pid = i->pid;
 	i->c->state.pid_seen = clock_boot_ticks();
-	return 0;
+	return container_join_resctrl(i, i->pid);
 }
 
 /* Of the signals that end a program which does nothing about them, those that our caller has not ignored for us (nohup). */

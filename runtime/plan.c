@@ -214,6 +214,8 @@ static int build_all(struct plan *p, const struct plan_options *o)
 	if (r == 0)
 		r = plan_build_memory_policy(p);
 	if (r == 0)
+		r = plan_build_resctrl(p);
+	if (r == 0)
 		r = plan_build_seccomp(p);
 	if (r == 0)
 		r = build_hooks(p);

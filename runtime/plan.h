@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "cgroups/cgroup.h"
+#include "cgroups/resctrl.h"
 #include "cgroups/resources.h"
 #include "cgroups/systemd.h"
 #include "namespaces/devices.h"
@@ -145,6 +146,7 @@ struct plan {
 	size_t n_settings;
 	const struct cgroup_device_rule *device_rules;
 	size_t n_device_rules;
+	const struct resctrl_req *resctrl;	/* NULL: linux.intelRdt is not there, and no group is touched */
 
 	bool has_process;
 	bool notify;				/* a notify socket is among the mounts */

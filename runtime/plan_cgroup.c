@@ -2,6 +2,7 @@
 /* The cgroup of a plan: its place or scope, its limits, who owns it. See plan_parts.h. */
 #include "runtime/plan_parts.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -14,6 +15,31 @@
 #include "runtime/base/str.h"
 #include "runtime/plan.h"
 #include "runtime/plan_resources.h"
+
+int plan_build_resctrl(struct plan *p)
+{
+	const struct spec_intel_rdt *in = &p->spec->linux_.intel_rdt;
+	struct resctrl_req *q;
+
+	if (!in->present)
+		return 0;
+	if (in->clos_id != NULL && !str_eq(in->clos_id, "/") && !resctrl_name_ok(in->clos_id))
+		return ERR_PLAIN(-EINVAL, "config.json: linux.intelRdt.closID: \"%.64s\" cannot be the name of a resctrl group", in->clos_id);
+	q = arena_alloc(p->arena, sizeof(*q));
+	if (q == NULL)
+		return ERR_NOMEM();
+	*q = (struct resctrl_req){
+		.clos = in->clos_id,
+		.id = p->id,
+		.l3 = in->l3_cache_schema,
+		.mem_bw = in->mem_bw_schema,
+		.lines = in->schemata.v,
+		.n_lines = in->schemata.n,
+		.monitor = in->monitoring,
+	};
+	p->resctrl = q;
+	return 0;
+}
 
 static int build_limits(struct plan *p)
 {

@@ -24,6 +24,8 @@ int plan_build_mounts(struct plan *p);
 int plan_build_devices(struct plan *p);
 /* linux.cgroupsPath, linux.resources, the annotations of systemd's properties; after the mounts. */
 int plan_build_cgroup(struct plan *p, const struct plan_options *o);
+/* linux.intelRdt. */
+int plan_build_resctrl(struct plan *p);
 /* linux.seccomp. */
 int plan_build_seccomp(struct plan *p);
 

@@ -205,6 +205,12 @@ static void print_scheduling(struct printer *p, const struct plan *plan)
 	const struct scheduler_req *s = plan->process.scheduler;
 	const struct io_priority_req *io = plan->process.io_priority;
 	const struct memory_policy_req *m = plan->memory_policy;
+	const struct resctrl_req *rdt = plan->resctrl;
+
+	if (rdt != NULL)
+		step(p, "resctrl", "group \"%s\"%s%s%s%s, %zu more schemata%s", rdt->clos != NULL ? rdt->clos : rdt->id,
+		     rdt->l3 != NULL ? ", " : "", rdt->l3 != NULL ? rdt->l3 : "", rdt->mem_bw != NULL ? ", " : "",
+		     rdt->mem_bw != NULL ? rdt->mem_bw : "", rdt->n_lines, rdt->monitor ? ", monitored" : "");
 
 	if (m != NULL)
 		step(p, "memory", "%s%s%s", m->mode, m->nodes != NULL ? " on nodes " : "", m->nodes != NULL ? m->nodes : "");

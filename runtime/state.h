@@ -62,6 +62,9 @@ struct state {
 	 * else's. Then it is removed when empty, and nothing in it is killed.
 	 */
 	bool cgroup_owned;
+	const char *resctrl_group;	/* struct resctrl_req's; NULL: linux.intelRdt is not there */
+	unsigned int resctrl_made;	/* RESCTRL_MADE_*: what goes with the container */
+	bool resctrl_monitor;		/* its processes belong into its monitoring group */
 	unsigned int ns_flags;		/* CLONE_NEW* that differ from the host's: exec joins them */
 	bool has_process;
 	bool new_keyring;

@@ -108,6 +108,11 @@ int state_save(int dir, const struct state *s, bool first)
 		json_kv_string(w, "seccompListener", s->seccomp_listener);
 	if (s->seccomp_metadata != NULL)
 		json_kv_string(w, "seccompMetadata", s->seccomp_metadata);
+	if (s->resctrl_group != NULL) {
+		json_kv_string(w, "resctrlGroup", s->resctrl_group);
+		json_kv_int(w, "resctrlMade", s->resctrl_made);
+		json_kv_bool(w, "resctrlMonitor", s->resctrl_monitor);
+	}
 	write_hooks(w, "poststart", &s->hooks[HOOK_POSTSTART]);
 	write_hooks(w, "poststop", &s->hooks[HOOK_POSTSTOP]);
 	write_annotations(w, s);
@@ -266,6 +271,20 @@ static int get_numbers(const struct json *o, struct state *s)
 	return r;
 }
 
+/* Its name becomes a path that is written to and removed. */
+static int get_resctrl(const struct json *o, struct state *s)
+{
+	uint64_t made = 0;
+	int r = get_u64(o, "resctrlMade", RESCTRL_MADE_GROUP | RESCTRL_MADE_MONITOR, &made);
+
+	if (r == 0)
+		r = get_bool(o, "resctrlMonitor", &s->resctrl_monitor);
+	if (r == 0 && *s->resctrl_group != '\0' && !resctrl_name_ok(s->resctrl_group))
+		r = damaged("resctrlGroup");
+	s->resctrl_made = (unsigned int)made;
+	return r;
+}
+
 static int get_texts(const struct json *o, struct state *s)
 {
 	const struct {
@@ -281,6 +300,7 @@ static int get_texts(const struct json *o, struct state *s)
 		{ "memoryNodes", &s->memory_nodes, false },
 		{ "seccompListener", &s->seccomp_listener, false },
 		{ "seccompMetadata", &s->seccomp_metadata, false },
+		{ "resctrlGroup", &s->resctrl_group, false },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
@@ -317,6 +337,8 @@ int state_parse(struct arena *a, const char *text, unsigned long len, struct sta
 		r = get_bool(o, "cgroupOwned", &s->cgroup_owned);
 	if (r == 0 && s->cgroup_unit != NULL)
 		r = get_bool(o, "cgroupUser", &s->cgroup_user);
+	if (r == 0 && s->resctrl_group != NULL)
+		r = get_resctrl(o, s);
 	if (r == 0)
 		r = get_hooks(a, o, "poststart", &s->hooks[HOOK_POSTSTART]);
 	if (r == 0)

@@ -23,7 +23,7 @@ _nacre_options() {
 	ps) echo "-f --format" ;;
 	update)
 		echo "-r --resources --memory --memory-reservation --memory-swap --cpu-share --cpu-quota --cpu-period --cpu-burst"
-		echo "--cpu-idle --cpuset-cpus --cpuset-mems --pids-limit --blkio-weight"
+		echo "--cpu-idle --cpuset-cpus --cpuset-mems --pids-limit --blkio-weight --l3-cache-schema --mem-bw-schema"
 		;;
 	doctor) echo "--json" ;;
 	compare) echo "--modes -n --runs --json --svg" ;;
@@ -52,7 +52,7 @@ _nacre_value() {
 	compare:--modes) echo "host container kvm qemu tcg" ;;
 	compare:--runs | compare:-n) echo any ;;
 	update:--resources | update:-r) echo file ;;
-	update:--memory* | update:--cpu* | update:--pids-limit | update:--blkio-weight) echo any ;;
+	update:--memory* | update:--cpu* | update:--pids-limit | update:--blkio-weight | update:--l3-cache-schema | update:--mem-bw-schema) echo any ;;
 	:--log | :--host-config | *:--config | *:--console-socket | *:--pid-file | *:--pidfd-socket | *:--process | *:--file | *:-f | exec:-p) echo file ;;
 	exec:--cap | exec:-c)
 		echo CAP_{CHOWN,DAC_OVERRIDE,DAC_READ_SEARCH,FOWNER,FSETID,KILL,SETGID,SETUID,SETPCAP,NET_BIND_SERVICE}

@@ -205,6 +205,8 @@ int guest_adapt(struct spec *s, const void *data)
 	if (r == 0)
 		r = guest_adapt_resources(s);
 	s->linux_.cgroups_path = NULL;
+	/* Of the machine as a whole, on the host. */
+	s->linux_.intel_rdt = (struct spec_intel_rdt){ .present = false };
 	s->hooks = (struct spec_hooks){ .start_container = s->hooks.start_container };
 	s->vm = (struct spec_vm){ .present = false };
 	return r;

@@ -187,12 +187,16 @@ static int ask_paused(const struct job_call *c, struct buf *answer)
 static int update(const struct job_call *c, struct buf *answer)
 {
 	_cleanup_spec_ struct spec *spec = NULL;
+	struct update_options u = { .resources = NULL };
 	int r = spec_parse_resources("update", (const char *)c->frame->data, c->frame->size, &spec);
 
 	(void)answer;
 	if (r == 0)
 		r = guest_adapt_resources(spec);
-	return r < 0 ? r : lifecycle_update(GUEST_STATE, c->description->id, &spec->linux_.resources, "update");
+	if (r < 0)
+		return r;
+	u.resources = &spec->linux_.resources;
+	return lifecycle_update(GUEST_STATE, c->description->id, &u, "update");
 }
 
 static int stats(const struct job_call *c, struct buf *answer)

@@ -82,19 +82,13 @@ lists() {
 
 @test "what a config may use and an engine asks before" {
 	feature '.linux.mountExtensions.idmap.enabled'
-	feature '.linux.intelRdt.enabled | type == "boolean"'
+	feature '.linux.intelRdt == {enabled: true, schemata: true, monitoring: true}'
 	feature '.linux.netDevices.enabled | type == "boolean"'
 	feature '(.linux.memoryPolicy == null) or ((.linux.memoryPolicy.modes | type) == "array")'
 	feature '(.potentiallyUnsafeConfigAnnotations == null) or ((.potentiallyUnsafeConfigAnnotations | type) == "array")'
 }
 
 @test "what is not enabled is refused in a config, not skipped" {
-	if ! feature .linux.intelRdt.enabled; then
-		config '.linux.intelRdt = {closID: "x"}'
-		try nacre create "$ID"
-		[ "$status" -eq 1 ]
-		config 'del(.linux.intelRdt)'
-	fi
 	if ! feature .linux.netDevices.enabled; then
 		config '.linux.netDevices = {eth77: {}}'
 		try nacre create "$ID"

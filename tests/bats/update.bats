@@ -162,6 +162,13 @@ opens() { run nacre exec "$ID" dd if=/tmp/dev of=/dev/null count=0 && [[ "$outpu
 	refused 1 "memory.swappiness" update -r "$T/r.json" "$ID"
 }
 
+@test "resctrl schemata of a container without linux.intelRdt" {
+	run_sleeping
+	refused 1 "has no resctrl group" update --l3-cache-schema 'L3:0=f' "$ID"
+	refused 1 "has no resctrl group" update --mem-bw-schema 'MB:0=20' --pids-limit 5 "$ID"
+	refused 1 '--mem-bw-schema: "L3:0=f" is not one line that starts with MB:' update --mem-bw-schema 'L3:0=f' "$ID"
+}
+
 @test "a container without a cgroup cannot be updated" {
 	args sleep 1000
 	nacre --cgroup-manager=disabled run -d "$ID"

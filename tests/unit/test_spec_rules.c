@@ -98,9 +98,10 @@ static const struct error_case document_cases[] = {
 	{ DOC("\"annotations\":{\"a.b\":1}"), "annotations[\"a.b\"]: must be a string, not a number" },
 	{ DOC("\"annotations\":[]"), "annotations: must be an object, not an array" },
 	/* what this version cannot represent */
-	{ LINUX("\"intelRdt\":{\"closID\":\"x\"}"), "linux.intelRdt: this version of nacre cannot apply it" },
-	{ LINUX("\"intelRdt\":{\"enableMonitoring\":true}"), "linux.intelRdt: this version of nacre cannot apply it" },
-	{ LINUX("\"intelRdt\":{\"closID\":\"\",\"schemata\":[\"\"],\"enableMonitoring\":false}"), NULL },
+	{ LINUX("\"intelRdt\":{\"closID\":\"x\",\"enableMonitoring\":true}"), NULL },
+	{ LINUX("\"intelRdt\":{\"memBwSchema\":\"L3:0=f\"}"), "linux.intelRdt: memBwSchema must start with MB:" },
+	{ LINUX("\"intelRdt\":{\"memBwSchema\":\"MB:0=1\\nL3:0=f\"}"), "linux.intelRdt: memBwSchema must not contain a line break" },
+	{ LINUX("\"intelRdt\":{\"schemata\":[\"L3:0=f\",\"\"]}"), "linux.intelRdt: schemata[1] must be one line" },
 	{ LINUX("\"netDevices\":{\"eth0\":{\"name\":\"x\"}}"), "linux.netDevices: this version of nacre cannot apply it" },
 	{ LINUX("\"memoryPolicy\":{\"mode\":0}"), "linux.memoryPolicy.mode: must be a string, not a number" },
 	{ LINUX("\"memoryPolicy\":{\"nodes\":\"0\"}"), "linux.memoryPolicy.mode: is missing" },
