@@ -102,6 +102,56 @@ lists() {
 	fi
 }
 
+# claimed PATH: the words of features there, one a line.
+claimed() { nacre features | jq -r "$1[]"; }
+
+@test "what is claimed of seccomp is accepted" {
+	local word
+	# NOTIFY needs somebody who listens: seccomp.bats has it.
+	for word in $(claimed .linux.seccomp.actions | grep -vx SCMP_ACT_NOTIFY); do
+		config --arg w "$word" '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["getcwd"], action: $w}]}'
+		nacre explain "$BUNDLE" >/dev/null
+	done
+	for word in $(claimed .linux.seccomp.operators); do
+		config --arg w "$word" '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW",
+			syscalls: [{names: ["getcwd"], action: "SCMP_ACT_ERRNO", args: [{index: 0, value: 1, op: $w}]}]}'
+		nacre explain "$BUNDLE" >/dev/null
+	done
+	for word in $(claimed .linux.seccomp.archs); do
+		config --arg w "$word" '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", architectures: [$w]}'
+		nacre explain "$BUNDLE" >/dev/null
+	done
+	for word in $(claimed .linux.seccomp.supportedFlags); do
+		config --arg w "$word" '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", flags: [$w]}'
+		nacre explain "$BUNDLE" >/dev/null
+	done
+}
+
+@test "what is claimed of memory policies, namespaces and hooks is accepted" {
+	local word nodes
+	for word in $(claimed .linux.memoryPolicy.modes); do
+		case $word in MPOL_DEFAULT | MPOL_LOCAL) nodes='' ;; *) nodes=0 ;; esac
+		config --arg w "$word" --arg n "$nodes" '.linux.memoryPolicy = {mode: $w, nodes: $n}'
+		nacre explain "$BUNDLE" >/dev/null
+	done
+	for word in $(claimed .linux.memoryPolicy.flags); do
+		config --arg w "$word" '.linux.memoryPolicy = {mode: "MPOL_BIND", nodes: "0", flags: [$w]}'
+		nacre explain "$BUNDLE" >/dev/null
+	done
+	config 'del(.linux.memoryPolicy)'
+	for word in $(claimed .linux.namespaces); do
+		config --arg w "$word" 'del(.hostname, .domainname) | .linux.uidMappings = [{containerID: 0, hostID: 0, size: 1}] | .linux.gidMappings = .linux.uidMappings
+			| .linux.namespaces = ([{type: "mount"}, {type: "user"}, {type: $w}] | unique)'
+		nacre explain "$BUNDLE" >/dev/null
+	done
+	config 'del(.linux.uidMappings, .linux.gidMappings) | .linux.namespaces = [{type: "mount"}, {type: "pid"}]'
+	for word in $(claimed .hooks); do
+		config --arg w "$word" '.hooks = {($w): [{path: "/bin/true"}]}'
+		run -0 nacre explain "$BUNDLE"
+		[[ "$output" == *"$word"* ]]
+	done
+}
+
 @test "annotations are strings" {
 	feature '.annotations | all(.[]; type == "string")'
 }
