@@ -230,6 +230,14 @@ holder_runs() {
 	[ "${lines[2]}" -ge 30000000 ]
 }
 
+@test "a negative time offset" {
+	requires timens
+	config '.linux.namespaces += [{type: "time"}] | .linux.timeOffsets = {monotonic: {secs: -1, nanosecs: 999999999}}'
+	args cat /proc/self/timens_offsets
+	run -0 nacre run "$ID"
+	[[ "${lines[0]}" =~ ^monotonic\ +-1\ +999999999$ ]]
+}
+
 @test "time offsets are those of exec'ed processes, too" {
 	requires timens
 	config '.linux.namespaces += [{type: "time"}] | .linux.timeOffsets = {boottime: {secs: 30000000}}'
