@@ -255,11 +255,6 @@ refused_fast() {
 		jq --argjson p "$(jq -Rc 'split(".")' <<<"$path")" --argjson v "$value" 'setpath($p; $v)' "$T/good" >"$BUNDLE/config.json"
 		refused_fast config.json "$path"
 	done <<-'TABLE'
-		process.scheduler {"policy":"SCHED_IDLE"}
-		process.ioPriority {"class":"IOPRIO_CLASS_BE","priority":4}
-		process.execCPUAffinity {"initial":"0"}
-		linux.intelRdt {"closID":"x"}
-		linux.memoryPolicy {"mode":"MPOL_BIND","nodes":"0"}
 		linux.netDevices {"eth9":{}}
 		vm.hwConfig {"irqs":[1]}
 	TABLE

@@ -14,7 +14,7 @@ teardown() { rm -rf "$T"; }
 commands() { "$NACRE_BIN" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p'; }
 
 # The options of COMMAND (none: the global ones), short and long.
-options() { "$NACRE_BIN" "$@" --help | sed -n '/^Options:/,$p' | grep -oE '^  +(-[a-z], )?--[a-z-]+' | tr -d ' ' | tr ',' '\n'; }
+options() { "$NACRE_BIN" "$@" --help | sed -n '/^Options:/,$p' | grep -oE '^  +(-[a-z], )?--[a-z0-9-]+' | tr -d ' ' | tr ',' '\n'; }
 
 # complete_line WORD...: what bash would offer for the last word.
 complete_line() {
@@ -76,7 +76,7 @@ render_man() {
 	sed -n 's/^   nacre \([a-z]*\).*/\1/p' "$T/man" | while read -r command; do
 		commands | grep -qx "$command" || { echo "no command $command"; return 1; }
 	done
-	grep -oE '^ +(-[a-z], )?--[a-z-]+' "$T/man" | grep -oE -- '--[a-z-]+' | sort -u | while read -r option; do
+	grep -oE '^ +(-[a-z], )?--[a-z0-9-]+' "$T/man" | grep -oE -- '--[a-z0-9-]+' | sort -u | while read -r option; do
 		{ options; for command in $(commands); do options "$command"; done; } | grep -qx -- "$option" ||
 			{ echo "no option $option"; return 1; }
 	done
@@ -101,7 +101,7 @@ render_man() {
 	. "$TOP/contrib/completion/nacre.bash"
 	check() {
 		"$NACRE_BIN" "${@:2}" --help | sed -n '/^Options:/,$p' | while read -r line; do
-			[[ $line =~ ^(-([a-z]),\ )?(--[a-z-]+)(\ [A-Zt0][^\ ]*)?(\ |$) ]] || continue
+			[[ $line =~ ^(-([a-z]),\ )?(--[a-z0-9-]+)(\ [A-Zt0][^\ ]*)?(\ |$) ]] || continue
 			for option in ${BASH_REMATCH[2]:+-${BASH_REMATCH[2]}} "${BASH_REMATCH[3]}"; do
 				[[ -n "${BASH_REMATCH[4]}" ]] && want=yes || want=no
 				[[ -n "$(_nacre_value "$1" "$option")" ]] && got=yes || got=no

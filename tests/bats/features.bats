@@ -43,7 +43,7 @@ lists() {
 }
 
 @test "mountOptions: each one is accepted by explain" {
-	nacre features | jq '[.mountOptions[] | select(IN("remount", "bind", "rbind", "idmap", "ridmap") | not)
+	nacre features | jq '[.mountOptions[] | select(IN("remount", "bind", "rbind", "idmap", "ridmap", "copy-symlink", "src-nofollow", "dest-nofollow") | not)
 		| {destination: "/mnt", type: "tmpfs", source: "x", options: [.]}]' >"$T/mounts"
 	config --slurpfile m "$T/mounts" '.mounts += $m[0]'
 	nacre explain
