@@ -297,7 +297,7 @@ told() { jq -e "$@" "$T/told" >/dev/null || { echo "the agent was told: $(cat "$
 	agent 1
 	sh_args 'ls /proc/self/task | wc -l; ls /proc/1/fd; ps 2>/dev/null | grep -c nacre; grep -c "seccomp notify" /proc/self/maps'
 	run nacre run "$ID"
-	equals "1 0 1 2" "$(echo "${lines[@]:0:4}")"
+	equals "1 0 1 2" "${lines[*]:0:4}"
 	[[ "${lines[-1]}" == 0 ]]
 }
 
