@@ -250,12 +250,20 @@ struct spec_intel_rdt {
 	bool monitoring;
 };
 
+/* One entry of linux.netDevices. */
+struct spec_net_device {
+	const char *name;	/* the host's */
+	const char *new_name;	/* the container's; NULL: the same */
+};
+
 struct spec_linux {
 	const struct spec_namespace *namespaces;
 	size_t n_namespaces;
 	const struct spec_id_map *uid_map, *gid_map;
 	size_t n_uid_map, n_gid_map;
 	struct spec_time_offset monotonic, boottime;
+	const struct spec_net_device *net_devices;
+	size_t n_net_devices;
 	const struct spec_device *devices;
 	size_t n_devices;
 	/* Not of config.json: the guest program says so of the network that it joins, which is its machine's alone. */

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "oci/json.h"
+#include "runtime/base/arena.h"
+#include "runtime/base/err.h"
 #include "runtime/base/str.h"
 
 static const char *const namespace_names[] = {
@@ -89,6 +91,39 @@ static int finish_clocks(const struct spec_reader *r, const struct json *j, void
 }
 
 static const struct shape clocks = SHAPE(struct spec_linux, clock_fields, finish_clocks);
+
+/* Network devices: a map from the host's name */
+
+static const struct field net_device_fields[] = {
+	{ F_STRING(struct spec_net_device, "name", new_name) },
+};
+
+static const struct shape net_device = SHAPE(struct spec_net_device, net_device_fields, NULL);
+
+static int read_net_devices(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)
+{
+	struct spec_linux *l = object;
+	struct spec_net_device *v;
+
+	(void)f;
+	if (j->type != JSON_OBJECT)
+		return spec_bad_type(r, j, json_type_name(JSON_OBJECT));
+	v = arena_array(r->arena, j->n, sizeof(*v));
+	if (v == NULL)
+		return ERR_NOMEM();
+	for (const struct json *m = j->child; m != NULL; m = m->next) {
+		struct spec_net_device *d = &v[l->n_net_devices++];
+		int e = m->type == JSON_NULL ? 0 : spec_read_object(r, m, &net_device, d);
+
+		if (e < 0)
+			return e;
+		d->name = m->key;
+		if (d->new_name != NULL && *d->new_name == '\0')
+			d->new_name = NULL;
+	}
+	l->net_devices = v;
+	return 0;
+}
 
 /* Devices */
 
@@ -226,7 +261,7 @@ static const struct field linux_fields[] = {
 	  F_HAS(struct spec_linux, intel_rdt.present) },
 	{ F_EMBEDDED(struct spec_linux, "memoryPolicy", struct spec_memory_policy, memory_policy, &memory_policy),
 	  F_HAS(struct spec_linux, memory_policy.present), F_IF_SAID },
-	{ F_OWN("netDevices", read_unsupported_map) },
+	{ F_OWN("netDevices", read_net_devices) },
 };
 
 const struct shape spec_shape_linux = SHAPE(struct spec_linux, linux_fields, NULL);

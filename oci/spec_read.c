@@ -187,13 +187,6 @@ int read_unsupported(const struct spec_reader *r, const struct json *j, const st
 	return spec_says_something(j) ? spec_bad(r, j, "this version of nacre cannot apply it") : 0;
 }
 
-int read_unsupported_map(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)
-{
-	(void)f;
-	(void)object;
-	return j->child != NULL ? spec_bad(r, j, "this version of nacre cannot apply it") : 0;
-}
-
 /* CPUs, memory nodes. N or N-M between commas; whoever reads the numbers checks their values. */
 static bool is_number_list(const char *s)
 {

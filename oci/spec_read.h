@@ -83,7 +83,6 @@ field_reader read_embedded, read_pointed, read_list;
 /* A property that the specification has and struct spec has not: refused unless it says nothing. */
 field_reader read_unsupported;
 /* The same for a map of names, each of which says something by being there. */
-field_reader read_unsupported_map;
 
 /* Reads the object j into a zeroed struct. */
 int spec_read_object(const struct spec_reader *r, const struct json *j, const struct shape *s, void *object);

@@ -64,6 +64,16 @@ static int enter_namespaces(const struct child_init *c)
 	return r;
 }
 
+/* Before the sysctls, which may be of these devices. */
+static int get_devices(const struct child_init *c)
+{
+	int r = c->plan->n_net_devices > 0 ? sync_send(c->p.sync, SYNC_NEED_DEVICES) : 0;
+
+	if (r < 0)
+		return ERR(r, "cannot ask for the network devices");
+	return c->plan->n_net_devices > 0 ? sync_expect(c->p.sync, SYNC_DEVICES_DONE, "the runtime") : 0;
+}
+
 static int set_names(const struct plan *p)
 {
 	if (p->hostname != NULL && sethostname(p->hostname, strlen(p->hostname)) < 0)
@@ -259,6 +269,8 @@ static int build(struct child_init *c)
 		r = set_names(p);
 	if (r == 0 && p->loopback)
 		r = netlink_loopback_up();
+	if (r == 0)
+		r = get_devices(c);
 	if (r == 0)
 		r = set_sysctls(c);
 	if (r == 0)

@@ -123,7 +123,7 @@ static void write_linux(struct json_writer *w)
 	json_object_open(w);
 	write_enabled(w, "idmap", true);
 	json_object_close(w);
-	write_enabled(w, "netDevices", false);
+	write_enabled(w, "netDevices", true);
 	json_object_close(w);
 }
 

@@ -14,6 +14,7 @@
 
 #include "namespaces/idmap.h"
 #include "namespaces/mount.h"
+#include "namespaces/net_move.h"
 #include "namespaces/procfs.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/clock.h"
@@ -288,6 +289,17 @@ static int spawn(struct build *b, const struct launch *l)
 	return container_join_resctrl(i, i->pid);
 }
 
+int container_move_devices(struct instance *i)
+{
+	int r = net_move(i->plan->net_devices, i->plan->n_net_devices, i->pidfd);
+
+	if (r < 0)
+		return ERR_CONTEXT(r, "config.json: linux.netDevices");
+	if (sync_send(i->sync, SYNC_DEVICES_DONE) < 0)
+		return ERR_PLAIN(-EPIPE, "the container's first process ended while its network was made");
+	return 0;
+}
+
 int container_run_hooks(struct instance *i)
 {
 	const struct plan *p = i->plan;
@@ -320,6 +332,9 @@ static int serve(struct instance *i)
 			r = userns_write_maps(i->pid, &p->userns);
 			if (r == 0 && sync_send(i->sync, SYNC_MAPS_DONE) < 0)
 				r = ERR_PLAIN(-EPIPE, "the container's first process ended unexpectedly");
+			break;
+		case SYNC_NEED_DEVICES:
+			r = container_move_devices(i);
 			break;
 		case SYNC_NEED_HOOKS:
 			r = container_run_hooks(i);

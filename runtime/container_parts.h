@@ -33,6 +33,8 @@ int container_join_resctrl(const struct instance *i, pid_t pid);
 int container_update_resctrl(const struct instance *i, const char *l3, const char *mem_bw, char **ret_before);
 void container_restore_resctrl(const struct instance *i, const char *before);
 int container_remove_resctrl(const struct instance *i);
+/* NEED_DEVICES: linux.netDevices move into its network namespace, then DEVICES_DONE. */
+int container_move_devices(struct instance *i);
 /* NEED_HOOKS: prestart and createRuntime, then HOOKS_DONE to whoever asked. */
 int container_run_hooks(struct instance *i);
 /* i->cgroup; -ENOTSUP when it has none, -ENOENT when it is gone. */

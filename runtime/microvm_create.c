@@ -438,6 +438,9 @@ static int serve(struct instance *i)
 		switch (m.stage) {
 		case SYNC_READY:
 			return 0;
+		case SYNC_NEED_DEVICES:
+			r = container_move_devices(i);
+			break;
 		case SYNC_NEED_HOOKS:
 			r = container_run_hooks(i);
 			break;

@@ -220,6 +220,8 @@ static int build_all(struct plan *p, const struct plan_options *o)
 	if (r == 0)
 		r = build_hooks(p);
 	if (r == 0)
+		r = plan_build_network(p);
+	if (r == 0)
 		r = copy_kv(p->arena, l->sysctl, l->n_sysctl, &p->sysctl);
 	p->n_sysctl = l->n_sysctl;
 	if (r == 0)

@@ -18,6 +18,7 @@
 #include "cgroups/systemd.h"
 #include "namespaces/devices.h"
 #include "namespaces/mount_options.h"
+#include "namespaces/net_move.h"
 #include "namespaces/ns.h"
 #include "namespaces/process.h"
 #include "namespaces/scheduling.h"
@@ -120,6 +121,8 @@ struct plan {
 	struct userns_req userns;
 	const char *hostname, *domainname;	/* NULL: untouched */
 	bool loopback;				/* a new network namespace: lo goes up */
+	const struct net_move *net_devices;	/* of the host, moved into the network namespace */
+	size_t n_net_devices;
 
 	struct mount_req *mounts;
 	size_t n_mounts;

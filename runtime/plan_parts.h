@@ -20,6 +20,8 @@ struct userns_range *plan_map(struct arena *a, const struct spec_id_map *in, siz
 
 /* mounts, linux.rootfsPropagation, linux.mountLabel; after the namespaces. */
 int plan_build_mounts(struct plan *p);
+/* linux.netDevices. */
+int plan_build_network(struct plan *p);
 /* linux.devices. */
 int plan_build_devices(struct plan *p);
 /* linux.cgroupsPath, linux.resources, the annotations of systemd's properties; after the mounts. */

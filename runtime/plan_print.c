@@ -155,6 +155,9 @@ static void print_namespaces(struct printer *p, const struct plan *plan, unsigne
 		step(p, "domainname", "%s", plan->domainname);
 	if (plan->loopback)
 		step(p, "network", "loopback up");
+	for (size_t i = 0; i < plan->n_net_devices; i++)
+		step(p, "network", "the host's device \"%s\" is moved in as \"%s\"", plan->net_devices[i].name,
+		     plan->net_devices[i].new_name);
 	for (size_t i = 0; i < plan->n_sysctl; i++)
 		step(p, "sysctl", "%s = %s", plan->sysctl[i].key, plan->sysctl[i].value);
 }

@@ -187,6 +187,8 @@ int plan_check(const struct plan *p)
 		r = need_ns(p, CLONE_NEWUTS, "hostname", "");
 	if (r == 0 && p->domainname != NULL)
 		r = need_ns(p, CLONE_NEWUTS, "domainname", "");
+	for (size_t i = 0; r == 0 && i < p->n_net_devices; i++)
+		r = need_ns(p, CLONE_NEWNET, "linux.netDevices.", p->net_devices[i].name);
 	for (size_t i = 0; r == 0 && i < p->n_sysctl; i++)
 		r = check_sysctl(p, p->sysctl[i].key);
 	return r;

@@ -260,6 +260,17 @@ static int prepare_streams(struct vm_supervisor *vm)
 	return r;
 }
 
+/* They come into this network namespace, and from here into the guest with what engines have put here. */
+static int get_devices(struct vm_supervisor *vm)
+{
+	int r;
+
+	if (vm->start->plan->n_net_devices == 0)
+		return 0;
+	r = sync_send(vm->sync, SYNC_NEED_DEVICES);
+	return r < 0 ? ERR(r, "cannot ask for the network devices") : sync_expect(vm->sync, SYNC_DEVICES_DONE, "the runtime");
+}
+
 static int run_hooks(struct vm_supervisor *vm)
 {
 	const struct vm_start *s = vm->start;
@@ -367,6 +378,8 @@ static int prepare(struct vm_supervisor *vm)
 	/* As long as it is open, nobody can unmount the file that holds the namespace. */
 	for (size_t k = 0; k < s->ns->n_join; k++)
 		close(s->ns->join[k].fd);
+	if (r == 0)
+		r = get_devices(vm);
 	if (r == 0)
 		r = share_build(&s->share);
 	if (r == 0)

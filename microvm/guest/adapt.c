@@ -138,6 +138,8 @@ static int adapt_namespaces(struct spec *s)
 		}
 	}
 	l->namespaces = v;
+	/* They were moved on the host, and are this machine's network now. */
+	l->n_net_devices = 0;
 	return 0;
 }
 

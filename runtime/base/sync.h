@@ -14,6 +14,8 @@ enum sync_stage {
 	SYNC_ERROR,		/* err and text say what failed; the sender is exiting */
 	SYNC_NEED_MAPS,		/* child: it is in its new user namespace, waits for the id maps */
 	SYNC_MAPS_DONE,		/* parent: they are written */
+	SYNC_NEED_DEVICES,	/* child: it is in its network namespace, waits for the host's devices to come there */
+	SYNC_DEVICES_DONE,	/* parent: they are there */
 	SYNC_NEED_HOOKS,	/* child: namespaces and mounts are there, pivot_root is not done */
 	SYNC_HOOKS_DONE,	/* parent: prestart and createRuntime hooks have run */
 	SYNC_READY,		/* child: all is applied but the process properties; waits */

@@ -255,7 +255,6 @@ refused_fast() {
 		jq --argjson p "$(jq -Rc 'split(".")' <<<"$path")" --argjson v "$value" 'setpath($p; $v)' "$T/good" >"$BUNDLE/config.json"
 		refused_fast config.json "$path"
 	done <<-'TABLE'
-		linux.netDevices {"eth9":{}}
 		vm.hwConfig {"irqs":[1]}
 	TABLE
 }

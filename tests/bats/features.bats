@@ -83,18 +83,12 @@ lists() {
 @test "what a config may use and an engine asks before" {
 	feature '.linux.mountExtensions.idmap.enabled'
 	feature '.linux.intelRdt == {enabled: true, schemata: true, monitoring: true}'
-	feature '.linux.netDevices.enabled | type == "boolean"'
+	feature '.linux.netDevices.enabled'
 	feature '(.linux.memoryPolicy == null) or ((.linux.memoryPolicy.modes | type) == "array")'
 	feature '(.potentiallyUnsafeConfigAnnotations == null) or ((.potentiallyUnsafeConfigAnnotations | type) == "array")'
 }
 
 @test "what is not enabled is refused in a config, not skipped" {
-	if ! feature .linux.netDevices.enabled; then
-		config '.linux.netDevices = {eth77: {}}'
-		try nacre create "$ID"
-		[ "$status" -eq 1 ]
-		config 'del(.linux.netDevices)'
-	fi
 	if ! feature .linux.memoryPolicy; then
 		config '.linux.memoryPolicy = {mode: "MPOL_BIND", nodes: "0"}'
 		try nacre create "$ID"

@@ -192,3 +192,15 @@ given_away() { in_ns "$1" tc qdisc show dev eth0 | grep -q ingress; }
 	try nacre run "$ID"
 	equals $'cat: read error: File descriptor in bad state\nmodule' "$output"
 }
+
+@test "network: linux.netDevices: a device of the host becomes the guest's, by its new name" {
+	requires root microvm ip
+	bridge
+	net_ns from
+	cable from eth7 9 1400
+	config '.linux.netDevices = {eth7: {name: "inside0"}}'
+	sh_args 'ip -o address show dev inside0; ip link show inside0; ping -c 1 -W 5 10.55.0.1'
+	run -0 nsenter --net="$NET/from" timeout 150 "${NACRE_BIN:?}" --root "$ROOT" run "$ID"
+	[[ "$output" == *"10.55.0.9/24"*"mtu 1400"*" 0% packet loss"* ]]
+	run ! in_ns from ip link show eth7
+}
