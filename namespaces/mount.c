@@ -528,7 +528,11 @@ static int cgroup_apply(const struct mount_context *c, const struct mount_req *m
 	 * so the host's is shown, read-only.
 	 */
 	if (!c->cgroup_ns) {
-		v2.rattr_set |= MOUNT_ATTR_RDONLY;	/* v1 hierarchies below it, too */
+		/* v1 hierarchies below it, too; whatever an option says */
+		v2.attr_set |= MOUNT_ATTR_RDONLY;
+		v2.rattr_set |= MOUNT_ATTR_RDONLY;
+		v2.attr_clr &= ~(uint64_t)MOUNT_ATTR_RDONLY;
+		v2.rattr_clr &= ~(uint64_t)MOUNT_ATTR_RDONLY;
 		return bind_instead(c, &v2, "/sys/fs/cgroup");
 	}
 	return fs_mount_at(c, &v2);
