@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/ioprio.h>
 #include <linux/mempolicy.h>
+#include <linux/sched/types.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -19,16 +20,6 @@ enum { POLICY_OTHER, POLICY_FIFO, POLICY_RR, POLICY_BATCH, POLICY_ISO, POLICY_ID
 
 /* Linux 6.9; mode 5, PREFERRED_MANY, is of 5.15. */
 enum { MODE_PREFERRED_MANY = 5, MODE_WEIGHTED_INTERLEAVE = 6 };
-
-/* struct sched_attr of linux/sched/types.h, which glibc 2.41 has, too: under another name. */
-struct attr {
-	uint32_t size, policy;
-	uint64_t flags;
-	int32_t nice;
-	uint32_t priority;
-	uint64_t runtime, deadline, period;
-	uint32_t util_min, util_max;
-};
 
 struct word {
 	const char *name;
@@ -193,15 +184,15 @@ static bool is_fair(uint32_t policy)
 
 int scheduler_set(const struct scheduler_req *s)
 {
-	struct attr a = {
+	struct sched_attr a = {
 		.size = sizeof(a),
-		.policy = s->policy_number,
-		.flags = s->flag_bits,
-		.nice = s->nice,
-		.priority = s->priority,
-		.runtime = s->runtime,
-		.deadline = s->deadline,
-		.period = s->period,
+		.sched_policy = s->policy_number,
+		.sched_flags = s->flag_bits,
+		.sched_nice = s->nice,
+		.sched_priority = s->priority,
+		.sched_runtime = s->runtime,
+		.sched_deadline = s->deadline,
+		.sched_period = s->period,
 	};
 
 	/* sched_setattr(2) takes the nice value with two policies; with the others it is what they fall back to. */

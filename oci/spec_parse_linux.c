@@ -105,7 +105,6 @@ static int read_net_devices(const struct spec_reader *r, const struct json *j, c
 	struct spec_linux *l = object;
 	struct spec_net_device *v;
 
-	(void)f;
 	if (j->type != JSON_OBJECT)
 		return spec_bad_type(r, j, json_type_name(JSON_OBJECT));
 	v = arena_array(r->arena, j->n, sizeof(*v));
@@ -113,7 +112,7 @@ static int read_net_devices(const struct spec_reader *r, const struct json *j, c
 		return ERR_NOMEM();
 	for (const struct json *m = j->child; m != NULL; m = m->next) {
 		struct spec_net_device *d = &v[l->n_net_devices++];
-		int e = m->type == JSON_NULL ? 0 : spec_read_object(r, m, &net_device, d);
+		int e = m->type == JSON_NULL ? 0 : spec_read_object(r, m, f->shape, d);
 
 		if (e < 0)
 			return e;
@@ -261,7 +260,7 @@ static const struct field linux_fields[] = {
 	  F_HAS(struct spec_linux, intel_rdt.present) },
 	{ F_EMBEDDED(struct spec_linux, "memoryPolicy", struct spec_memory_policy, memory_policy, &memory_policy),
 	  F_HAS(struct spec_linux, memory_policy.present), F_IF_SAID },
-	{ F_OWN("netDevices", read_net_devices) },
+	{ F_OWN("netDevices", read_net_devices), .shape = &net_device },
 };
 
 const struct shape spec_shape_linux = SHAPE(struct spec_linux, linux_fields, NULL);

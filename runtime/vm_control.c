@@ -167,16 +167,16 @@ int vm_ask(int sock, const struct vm_message *h, const struct vm_extra *extra)
 
 int vm_answer(int sock, enum vm_message_type request, char **ret_text, size_t *ret_len)
 {
-	_cleanup_free_ char *answer = malloc(VM_TEXT_MAX + 1);
+	_cleanup_free_ char *answer = NULL;
 	int none[VM_FDS_MAX];
 	struct vm_message reply;
-	int r;
+	int r = await_reply(sock, request);
 
-	if (answer == NULL)
-		return ERR_NOMEM();
-	r = await_reply(sock, request);
 	if (r < 0)
 		return r;
+	answer = malloc(VM_TEXT_MAX + 1);
+	if (answer == NULL)
+		return ERR_NOMEM();
 	r = vm_message_receive(sock, &reply, answer, none, 0);
 	for (size_t i = 0; i < VM_FDS_MAX; i++)
 		fd_close(&none[i]);

@@ -82,8 +82,8 @@ static void echo(int in, int out)
 {
 	char c;
 
-	while (read(in, &c, 1) == 1 && write(out, &c, 1) == 1)
-		continue;
+	while (read(in, &c, 1) == 1 && write(out, &c, 1) == 1) {
+	}
 	_exit(0);
 }
 

@@ -34,6 +34,15 @@ static int open_data(const char *dir, int flags, int *ret_fd)
 	return *ret_fd < 0 ? ERR(-errno, "cannot open \"%s\"", path) : 0;
 }
 
+static int make_block(char **ret_block)
+{
+	*ret_block = malloc(BLOCK);
+	if (*ret_block == NULL)
+		return ERR_NOMEM();
+	memset(*ret_block, 'x', BLOCK);
+	return 0;
+}
+
 static int write_file(int fd, const char *block)
 {
 	for (size_t at = 0; at < FILE_SIZE; at += BLOCK)
@@ -45,14 +54,15 @@ static int write_file(int fd, const char *block)
 /* Sequential, until it is on the disk. The file stays for the reads. */
 int workload_file_write(const char *dir, uint64_t *ret_bytes_per_second)
 {
-	_cleanup_free_ char *block = malloc(BLOCK);
+	_cleanup_free_ char *block = NULL;
 	_cleanup_close_ int fd = FD_NONE;
 	uint64_t start, now, done = 0;
-	int r = block == NULL ? ERR_NOMEM() : open_data(dir, O_RDWR | O_CREAT, &fd);
+	int r = make_block(&block);
 
+	if (r == 0)
+		r = open_data(dir, O_RDWR | O_CREAT, &fd);
 	if (r < 0)
 		return r;
-	memset(block, 'x', BLOCK);
 	start = now = clock_now_ns();
 	while (now - start < WORKLOAD_SLICE) {
 		r = write_file(fd, block);
@@ -68,11 +78,13 @@ int workload_file_write(const char *dir, uint64_t *ret_bytes_per_second)
 /* Sequential, from the start again and again; this kernel's own cache is asked to forget the file in between. */
 int workload_file_read(const char *dir, uint64_t *ret_bytes_per_second)
 {
-	_cleanup_free_ char *block = malloc(BLOCK);
+	_cleanup_free_ char *block = NULL;
 	_cleanup_close_ int fd = FD_NONE;
 	uint64_t start, now, done = 0;
-	int r = block == NULL ? ERR_NOMEM() : open_data(dir, O_RDONLY, &fd);
+	int r = make_block(&block);
 
+	if (r == 0)
+		r = open_data(dir, O_RDONLY, &fd);
 	if (r < 0)
 		return r;
 	start = now = clock_now_ns();
@@ -165,8 +177,8 @@ static void tcp_echo(int fd)
 {
 	char c;
 
-	while (read(fd, &c, 1) == 1 && write(fd, &c, 1) == 1)
-		continue;
+	while (read(fd, &c, 1) == 1 && write(fd, &c, 1) == 1) {
+	}
 	_exit(0);
 }
 
@@ -174,8 +186,8 @@ static void tcp_source(int fd)
 {
 	char *block = calloc(1, STREAM_PIECE);
 
-	while (block != NULL && send(fd, block, STREAM_PIECE, MSG_NOSIGNAL) > 0)
-		continue;
+	while (block != NULL && send(fd, block, STREAM_PIECE, MSG_NOSIGNAL) > 0) {
+	}
 	_exit(0);
 }
 
@@ -224,11 +236,13 @@ int workload_tcp_round_trip(uint64_t *ret_ns)
 int workload_tcp_stream(uint64_t *ret_bytes_per_second)
 {
 	_cleanup_close_ int fd = FD_NONE;
-	_cleanup_free_ char *block = malloc(BLOCK);
+	_cleanup_free_ char *block = NULL;
 	uint64_t start, now, done = 0;
 	pid_t pid;
-	int r = block == NULL ? ERR_NOMEM() : tcp_peer(tcp_source, &fd, &pid);
+	int r = make_block(&block);
 
+	if (r == 0)
+		r = tcp_peer(tcp_source, &fd, &pid);
 	if (r < 0)
 		return r;
 	start = now = clock_now_ns();
