@@ -58,7 +58,8 @@ static void check_vm(const struct spec_vm *v)
 static void check_spec(const struct spec *s)
 {
 	assert(s->oci_version[0] == '1');
-	assert(!s->has_root || s->root.path[0] != '\0');
+	/* With vm.image it may be absent: root.readonly is the image's then. */
+	assert(!s->has_root || (s->root.path != NULL ? s->root.path[0] != '\0' : s->vm.image.path != NULL));
 	if (s->process != NULL) {
 		check_strv(&s->process->args);
 		check_strv(&s->process->env);
