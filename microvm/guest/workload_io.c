@@ -30,7 +30,10 @@ static int open_data(const char *dir, int flags, int *ret_fd)
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s/data", dir);
-	*ret_fd = open(path, flags | O_CLOEXEC, 0600);
+	/* Everybody may write to the folder, and on the host we may be root: a link that stands there is not ours to follow. */
+	if ((flags & O_CREAT) != 0 && unlink(path) < 0 && errno != ENOENT)
+		return ERR(-errno, "cannot remove \"%s\"", path);
+	*ret_fd = open(path, flags | O_NOFOLLOW | O_CLOEXEC, 0600);
 	return *ret_fd < 0 ? ERR(-errno, "cannot open \"%s\"", path) : 0;
 }
 
@@ -60,7 +63,7 @@ int workload_file_write(const char *dir, uint64_t *ret_bytes_per_second)
 	int r = make_block(&block);
 
 	if (r == 0)
-		r = open_data(dir, O_RDWR | O_CREAT, &fd);
+		r = open_data(dir, O_RDWR | O_CREAT | O_EXCL, &fd);
 	if (r < 0)
 		return r;
 	start = now = clock_now_ns();
