@@ -241,6 +241,7 @@ static int make_group(const char *root, const struct resctrl_req *q, unsigned in
 
 static int use_group(const char *root, const struct resctrl_req *q, int *ret_fd, unsigned int *made)
 {
+	bool there;
 	int r;
 
 	if (q->clos != NULL) {
@@ -258,9 +259,11 @@ static int use_group(const char *root, const struct resctrl_req *q, int *ret_fd,
 		return r;
 	if (r == -EEXIST && q->clos == NULL)
 		return r;
-	if (open_group(root, resctrl_group(q), NULL, ret_fd) < 0)
-		return ERR(-errno, "cannot open the resctrl group \"%s\"", resctrl_group(q));
-	return r == -EEXIST ? compare(*ret_fd, q) : 0;
+	there = r == -EEXIST;
+	r = open_group(root, resctrl_group(q), NULL, ret_fd);
+	if (r < 0)
+		return ERR(r, "cannot open the resctrl group \"%s\"", resctrl_group(q));
+	return there ? compare(*ret_fd, q) : 0;
 }
 
 static int make_monitor(const char *root, const struct resctrl_req *q, int group_fd, unsigned int *made)
