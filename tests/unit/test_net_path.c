@@ -36,7 +36,7 @@
 
 #define N_CARDS 2
 #define WAIT_MS 5000
-/* A lost frame is sent again after a time that doubles: on a busy machine a tap loses several. */
+/* A lost frame, of the handshake as well, is sent again after a time that doubles: on a busy machine several get lost. */
 #define STREAM_WAIT_MS 40000
 #define NOTHING_MS 300
 
@@ -380,8 +380,11 @@ static bool streams(int client, const char *client_ip, int server, const char *s
 	for (size_t i = 0; i < sizeof(data); i++)
 		data[i] = (char)(i * 7 + i / 251);
 	if (listener < 0 || c < 0 || listen(listener, 1) < 0 ||
-	    (connect(c, (struct sockaddr *)&sa, size) < 0 && errno != EINPROGRESS) || !readable(listener, WAIT_MS))
+	    (connect(c, (struct sockaddr *)&sa, size) < 0 && errno != EINPROGRESS) ||
+	    !readable(listener, STREAM_WAIT_MS)) {
+		printf("# no connection from %s to %s (%s)\n", client_ip, server_ip, strerror(errno));
 		return false;
+	}
 	s = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	while (s >= 0 && received < total) {
 		size_t at = sent % sizeof(data);
