@@ -30,7 +30,7 @@ struct instance {
 	struct cgroup_host host;	/* where cgroup2 is, when host_known */
 	bool host_known;
 	struct cgroup_oom oom_seen;	/* counted while it ran, should the count itself be gone */
-	bool hooks_began;		/* create-phase hooks ran: a failure has to run poststop */
+	bool poststop_due;		/* create-phase hooks ran, or it was created: a failure has to run poststop */
 	bool signals_held;		/* run in the foreground: all signals are blocked, and forwarded once the process runs */
 };
 
@@ -74,7 +74,7 @@ struct backend_ops {
 	int (*create)(struct instance *i, const struct launch *l);
 	/* The waiting init may outlive us now. */
 	int (*commit)(struct instance *i);
-	/* startContainer hooks and the user's process; returns when it has really been executed, or why not. */
+	/* startContainer hooks and the user's process; returns when it has really been executed, or why not: -ECANCELED, a hook. */
 	int (*start)(struct instance *i);
 	/* One more process, up to where only its execve is missing; it waits, and ends when *ret_sync is closed. */
 	int (*exec)(struct instance *i, const struct exec_launch *l, pid_t *ret_pid, int *ret_pidfd, int *ret_sync);

@@ -364,7 +364,8 @@ static int run(struct child_init *c)
 	if (!c->plan->has_process)
 		return ERR_PLAIN(-EINVAL, "cannot start container \"%s\": config.json has no process", c->plan->id);
 	r = child_hooks(c, HOOK_START_CONTAINER, STATUS_CREATED);
-	return r < 0 ? r : child_execute(&c->p);
+	/* One code for all that a hook fails with: it tells `start` to destroy the container. */
+	return r < 0 ? -ECANCELED : child_execute(&c->p);
 }
 
 /* What building needs stays. */

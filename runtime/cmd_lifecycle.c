@@ -140,7 +140,8 @@ const struct command command_start = {
 	.name = "start",
 	.operands = "ID",
 	.summary = "Run the process of a created container.",
-	.details = "Returns when the process has been executed, or with the reason why it has not.",
+	.details = "Returns when the process has been executed, or with the reason why it has not. When a startContainer or\n"
+		   "poststart hook fails, the container is destroyed, and its poststop hooks run.",
 	.min_operands = 1,
 	.max_operands = 1,
 	.run = cmd_start,

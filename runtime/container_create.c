@@ -305,7 +305,7 @@ int container_run_hooks(struct instance *i)
 	const struct plan *p = i->plan;
 	int r;
 
-	i->hooks_began = true;
+	i->poststop_due = true;
 	r = hooks_run(HOOK_PRESTART, &p->hooks[HOOK_PRESTART], &i->c->state, STATUS_CREATING, i->pid);
 	if (r == 0)
 		r = hooks_run(HOOK_CREATE_RUNTIME, &p->hooks[HOOK_CREATE_RUNTIME], &i->c->state, STATUS_CREATING, i->pid);

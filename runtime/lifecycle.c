@@ -13,6 +13,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/log.h"
 #include "runtime/base/proc.h"
 #include "runtime/base/str.h"
 #include "runtime/container_parts.h"
@@ -92,6 +93,51 @@ int lifecycle_poststart(struct instance *i, const struct plan_hooks *hooks)
 	return r;
 }
 
+/* The text of what failed must survive the undoing, which may fail, too. */
+void lifecycle_undo(struct instance *i, int r)
+{
+	struct err_kept kept;
+
+	oom_explain(i, r);
+	err_keep(&kept);
+	if (i->ops->destroy(i) < 0)
+		log_warning("while undoing: %s", err_text());
+	if (i->poststop_due)
+		hooks_run_all(HOOK_POSTSTOP, &i->c->state.hooks[HOOK_POSTSTOP], &i->c->state, STATUS_STOPPED, 0);
+	if (container_remove(i->c) < 0)
+		log_warning("while undoing: %s", err_text());
+	err_restore(&kept);
+}
+
+/* A process that cannot be executed leaves a stopped container, as with other runtimes: delete is the caller's. */
+static void end_unstarted(struct instance *i, int r)
+{
+	struct err_kept kept;
+
+	oom_explain(i, r);
+	err_keep(&kept);
+	(void)i->ops->signal(i, SIGKILL, true);
+	err_restore(&kept);
+}
+
+/* runtime-spec "Lifecycle", steps 7 and 9: a startContainer or poststart hook that fails destroys the container. */
+static int start_steps(struct instance *i)
+{
+	int r = i->ops->start(i);
+	bool destroy = r == -ECANCELED;
+
+	if (r == 0) {
+		r = lifecycle_poststart(i, &i->c->state.hooks[HOOK_POSTSTART]);
+		destroy = r < 0;
+	}
+	i->poststop_due = true;
+	if (r < 0 && !destroy)
+		end_unstarted(i, r);
+	else if (r < 0 && container_lock_existing(i->c) == 0)	/* -ENOENT: somebody has deleted it meanwhile */
+		lifecycle_undo(i, r);
+	return r;
+}
+
 /* The caller is the unit's start command: it returns when the container is ready. One that has ended is not waited for. */
 static int await_ready(struct instance *i, struct notify *n)
 {
@@ -131,20 +177,8 @@ int lifecycle_start(const char *root, const char *id)
 		r = notify_listen(c.dir, &notify);
 	if (r < 0)
 		return r;
-	r = i.ops->start(&i);
-	if (r == 0)
-		r = lifecycle_poststart(&i, &c.state.hooks[HOOK_POSTSTART]);
-	if (r < 0) {
-		/* A failed start or poststart hook: the process ends, the container is stopped and can be deleted. */
-		struct err_kept kept;
-
-		oom_explain(&i, r);
-		err_keep(&kept);
-		(void)i.ops->signal(&i, SIGKILL, true);
-		err_restore(&kept);
-		return r;
-	}
-	return await_ready(&i, &notify);
+	r = start_steps(&i);
+	return r < 0 ? r : await_ready(&i, &notify);
 }
 
 /* runtime-spec "Predefined annotation keys": what an image wants to be ended by. plan_check() has seen that it is a signal. */

@@ -98,6 +98,12 @@ int lifecycle_status(const char *root, const char *id, struct container *c, stru
  */
 int lifecycle_poststart(struct instance *i, const struct plan_hooks *hooks);
 
+/*
+ * What could not be created, or not be started, is destroyed: poststop hooks and all. Its lock is held. r: what failed; its
+ * text survives, and says it when memory ran out.
+ */
+void lifecycle_undo(struct instance *i, int r);
+
 /* Written atomically, decimal, no newline. */
 int pid_file_write(const char *path, pid_t pid);
 

@@ -279,22 +279,6 @@ static int fill_state(const struct instance *i)
 	return foreign_namespaces(p, &s->ns_flags);
 }
 
-/* A text of what failed (with r) must survive the undoing, which may fail, too. */
-static void undo(struct instance *i, int r)
-{
-	struct err_kept kept;
-
-	oom_explain(i, r);
-	err_keep(&kept);
-	if (i->ops->destroy(i) < 0)
-		log_warning("while undoing: %s", err_text());
-	if (i->hooks_began)
-		hooks_run_all(HOOK_POSTSTOP, &i->c->state.hooks[HOOK_POSTSTOP], &i->c->state, STATUS_STOPPED, 0);
-	if (container_remove(i->c) < 0)
-		log_warning("while undoing: %s", err_text());
-	err_restore(&kept);
-}
-
 static int check_terminal(const struct create_options *o, const struct plan *p, bool foreground)
 {
 	bool terminal = p->has_process && p->process.terminal;
@@ -380,17 +364,19 @@ int lifecycle_create(const struct create_options *o)
 	if (r == 0)
 		r = i.ops->commit(&i);
 	if (r < 0)
-		undo(&i, r);
+		lifecycle_undo(&i, r);
 	return r;
 }
 
 /* ---- run ---- */
 
-/* start, poststart hooks; a failing poststart ends the container (runtime-spec "Lifecycle", step 9). */
+/* start, poststart hooks; what fails undoes it all (runtime-spec "Lifecycle", steps 7 and 9). */
 static int start_steps(struct instance *i, struct foreground *f)
 {
-	int r = i->ops->start(i);
+	int r;
 
+	i->poststop_due = true;
+	r = i->ops->start(i);
 	/* The end of the wait for execve(2) may have been the end of the process. */
 	if (r == 0 && f != NULL)
 		foreground_note_oom(f);
@@ -462,7 +448,7 @@ static int run_with(struct instance *i, const struct run_options *o, struct laun
 	if (r < 0) {
 		/* -ENOENT: somebody has deleted it meanwhile. */
 		if (container_lock_existing(i->c) == 0)
-			undo(i, r);
+			lifecycle_undo(i, r);
 		return r;
 	}
 	*ret_status = 0;

@@ -315,30 +315,83 @@ cleanup() {
 	done
 }
 
-@test "a failing startContainer: start fails, the process never runs, the container is stopped" {
+@test "a failing startContainer: start fails, the process never runs, the container is destroyed, poststop runs" {
+	local command
 	config '.root.readonly = false | .hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", "echo inner words; exit 3"]}]'
+	hook poststop 'jq -r .status >>$t/poststop; find '"$(cgroup_mount)"' -maxdepth 3 -name "*'"$ID"'*" >>$t/cgroups'
 	args touch /tmp/ran
 	nacre create "$ID"
-	refused 1 startContainer start "$ID"
-	[[ "$stderr" == *"inner words"* ]]
-	wait_for 10 has_status "$ID" stopped
-	[ ! -e rootfs/tmp/ran ]
-	nacre delete "$ID"
-	refused 1 startContainer run "$ID"
+	for command in start run; do
+		refused 1 "startContainer hook \"/bin/sh\" failed with status 3: inner words" "$command" "$ID"
+		is_gone
+		[ ! -e "$ROOT/$ID" ]
+		[ ! -e rootfs/tmp/ran ]
+		[ ! -s "$T/cgroups" ]
+	done
+	[ "$(cat "$T/poststop")" = $'stopped\nstopped' ]
+}
+
+@test "a startContainer hook that is not there, or takes too long: the container is destroyed" {
+	hook poststop 'echo poststop >>$t/poststop'
+	config '.hooks.startContainer = [{path: "/nowhere/hook"}]'
+	nacre create "$ID"
+	refused 1 /nowhere/hook start "$ID"
+	is_gone
+	config '.hooks.startContainer = [{path: "/bin/sleep", args: ["sleep", "1000"], timeout: 1}]'
+	nacre create "$ID"
+	refused 1 "startContainer hook \"/bin/sleep\" took longer" start "$ID"
+	is_gone
+	[ "$(wc -l <"$T/poststop")" -eq 2 ]
+}
+
+@test "a failing poststart: start fails, the process is ended, the container is destroyed, poststop runs" {
+	local command
+	hook poststart 'echo words; exit 3'
+	hook poststart 'touch $t/second'
+	hook poststop 'jq -r .status >>$t/poststop; pgrep -fx "sleep 1013" >>$t/processes; find '"$(cgroup_mount)"' -maxdepth 3 -name "*'"$ID"'*" >>$t/cgroups; true'
+	args sleep 1013
+	nacre create "$ID"
+	for command in start "run --pid-file $T/pid" "run -d"; do
+		# shellcheck disable=SC2086
+		refused 1 "poststart hook \"/bin/sh\" failed with status 3: words" $command "$ID"
+		is_gone
+		[ ! -e "$ROOT/$ID" ]
+		[ ! -e "$T/pid" ]
+		[ ! -e "$T/second" ]
+		[ ! -s "$T/processes" ]
+		[ ! -s "$T/cgroups" ]
+	done
+	[ "$(cat "$T/poststop")" = $'stopped\nstopped\nstopped' ]
+	# What a failed start destroyed can be made again.
+	config 'del(.hooks.poststart)'
+	nacre run -d "$ID" </dev/null
+}
+
+@test "a failing poststart of a process that has ended by then, and one whose poststop fails, too" {
+	hook poststart 'sleep 0.3; exit 3'
+	hook poststop 'exit 4'
+	nacre create "$ID"
+	try nacre start "$ID"
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"warning: "*"poststop hook"*"status 4"*"nacre: poststart hook"*"status 3"* ]]
 	is_gone
 }
 
-@test "a failing poststart: start fails, the process is ended, the container is stopped" {
-	hook poststart 'echo words; exit 3'
-	args sleep 1000
+@test "a process that cannot be executed leaves the container stopped, as with other runtimes" {
+	hook poststop 'touch $t/poststop'
+	printf '#!/nowhere/interpreter\n' >rootfs/bin/script
+	chmod 755 rootfs/bin/script
+	args /bin/script
 	nacre create "$ID"
-	refused 1 poststart start "$ID"
-	[[ "$stderr" == *words* ]]
+	refused 1 "no such file or directory" start "$ID"
 	wait_for 10 has_status "$ID" stopped
+	[ ! -e "$T/poststop" ]
 	nacre delete "$ID"
-	refused 1 poststart run --pid-file "$T/pid" "$ID"
-	[ ! -e "$T/pid" ]
+	[ -e "$T/poststop" ]
+	rm "$T/poststop"
+	refused 1 "no such file or directory" run "$ID"
 	is_gone
+	[ -e "$T/poststop" ]
 }
 
 @test "a failing poststop: a warning, the others run, delete succeeds" {

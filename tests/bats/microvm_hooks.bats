@@ -69,3 +69,19 @@ pid_in() { jq .pid "$1"; }
 	try nacre run "$ID"
 	equals other "$output"
 }
+
+@test "microvm hooks: a failing startContainer, in the guest, and a failing poststart destroy it" {
+	requires root microvm
+	hook poststop 'echo poststop >>$t/poststop'
+	config '.hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", "echo inner words; exit 3"]}]'
+	nacre create "$ID"
+	refused 1 "startContainer hook \"/bin/sh\" failed with status 3: inner words" start "$ID"
+	equals "" "$(nacre list -q)"
+	hook poststart 'exit 4'
+	config 'del(.hooks.startContainer)'
+	args sleep 1000
+	nacre create "$ID"
+	refused 1 "poststart hook \"/bin/sh\" failed with status 4" start "$ID"
+	equals "" "$(nacre list -q)"
+	equals $'poststop\npoststop' "$(cat "$T/poststop")"
+}
