@@ -142,16 +142,6 @@ static int add_addresses(struct mnl_socket *nl, struct device *d, int index)
 
 /* ---- moving ---- */
 
-static int set_up(struct mnl_socket *nl, int index)
-{
-	char buf[NETLINK_REQUEST_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
-	void *header;
-	struct nlmsghdr *nlh = netlink_begin(buf, RTM_NEWLINK, 0, sizeof(struct ifinfomsg), &header);
-
-	*(struct ifinfomsg *)header = (struct ifinfomsg){ .ifi_index = index, .ifi_change = IFF_UP, .ifi_flags = IFF_UP };
-	return netlink_ack(nl, nlh);
-}
-
 /*
  * The kernel moves first and renames then: when the name is refused the device is over there with its old one. Under which
  * index it is there is said in the request (IFLA_NEW_IFINDEX, 5.13), since a template's name cannot be foretold.
@@ -205,7 +195,7 @@ static int move_one(const struct side *from, const struct side *to, struct devic
 	r = add_addresses(to->nl, d, d->new_index);
 	if (r < 0)
 		return r;
-	r = set_up(to->nl, d->new_index);
+	r = netlink_set_up(to->nl, d->new_index);
 	return r < 0 ? ERR(r, "cannot set the network device \"%s\" up in the container", d->names.name) : 0;
 }
 
@@ -224,7 +214,7 @@ static void give_back(const struct side *from, const struct side *to, struct dev
 		(void)netlink_ack(from->nl, request);
 	}
 	if (r == 0 && d->was_up)
-		r = set_up(from->nl, d->index);
+		r = netlink_set_up(from->nl, d->index);
 	if (r < 0)
 		log_warning("the network device \"%s\" could not be given back: %s", d->names.name, strerror(-r));
 }

@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
+#include <linux/if.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -68,6 +70,16 @@ int netlink_ack(struct mnl_socket *nl, struct nlmsghdr *nlh)
 		return -errno;
 	/* An acknowledgement is an error message with code 0; port 0: from the kernel to whoever asked. */
 	return mnl_cb_run(buf, (size_t)n, nlh->nlmsg_seq, 0, NULL, NULL) < 0 ? -errno : 0;
+}
+
+int netlink_set_up(struct mnl_socket *nl, int index)
+{
+	char buf[NETLINK_REQUEST_SIZE] __attribute__((aligned(NLMSG_ALIGNTO)));
+	void *header;
+	struct nlmsghdr *nlh = netlink_begin(buf, RTM_NEWLINK, 0, sizeof(struct ifinfomsg), &header);
+
+	*(struct ifinfomsg *)header = (struct ifinfomsg){ .ifi_index = index, .ifi_change = IFF_UP, .ifi_flags = IFF_UP };
+	return netlink_ack(nl, nlh);
 }
 
 struct dump {

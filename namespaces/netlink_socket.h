@@ -26,6 +26,9 @@ struct nlmsghdr *netlink_begin(void *buf, uint16_t type, uint16_t flags, size_t 
 /* Sends a request and waits for its acknowledgement. -errno as the kernel gave it, no error text. */
 int netlink_ack(struct mnl_socket *nl, struct nlmsghdr *nlh);
 
+/* Sets the interface of that index up. As netlink_ack(). */
+int netlink_set_up(struct mnl_socket *nl, int index);
+
 /*
  * Asks for a dump: each(message, data) is called for every object; its first negative value
  * ends the dump and is returned (the rest of the answer stays in the socket: close it). -EINTR:

@@ -20,6 +20,12 @@ struct buf;
 /* The name under which the guest program is the workload, see microvm/guest/workload.h. */
 #define COMPARE_WORKLOAD "nacre-workload"
 
+/* The network that is measured: addresses that documentation has for itself (RFC 5737), in namespaces where nothing else is. */
+#define COMPARE_NET_SERVER "192.0.2.1"
+#define COMPARE_NET_CLIENT "192.0.2.2"
+#define COMPARE_NET_PREFIX 30
+#define COMPARE_NET_PORT 7777
+
 #define COMPARE_RUNS_MAX 100U
 #define COMPARE_RUNS_DEFAULT 5U
 
@@ -59,7 +65,9 @@ enum compare_metric {
 	COMPARE_FILE_RANDOM,
 	COMPARE_FILE_METADATA,
 	COMPARE_TCP_ROUND_TRIP,
-	COMPARE_TCP_STREAM,
+	COMPARE_TCP_STREAM,	/* both over the loopback; the next two over a wire to another network namespace */
+	COMPARE_NET_ROUND_TRIP,
+	COMPARE_NET_STREAM,
 	COMPARE_METRICS
 };
 
@@ -107,6 +115,7 @@ struct compare_result {
 	unsigned int runs;
 	char kernel[128], cpu[128], when[32];	/* of the host */
 	unsigned int cpus;
+	char *no_network;	/* why no network was measured; malloc'ed; NULL */
 	struct compare_column column[COMPARE_MODES];
 };
 
@@ -154,14 +163,17 @@ struct compare_config_req {
 	const char *accel;	/* run.nacre.vm.accel; NULL: no microVM */
 	const char *const *args;
 	size_t n_args;
+	const char *netns;	/* the path of the network namespace that takes the place of the bundle's; NULL: it stays */
 };
 
 /*
  * A config.json for the workload from the bundle's: its process' args, and a root that may be written to. What would act outside or
- * clash with the container itself is left out: hooks, cgroupsPath, terminal, the time namespace (the clocks are compared).
+ * clash with the container itself is left out: hooks, cgroupsPath, terminal, netDevices, the time namespace (the clocks are compared).
  * *ret_text is malloc'ed.
  */
 int compare_config(const char *text, size_t len, const struct compare_config_req *q, char **ret_text);
+/* The bundle has a new network namespace: it is nobody's, and another may stand for it. -errno with text. */
+int compare_own_network(const char *text, size_t len, bool *ret);
 /* root.path as the bundle says it, absolute, malloc'ed. */
 int compare_rootfs(const char *text, size_t len, const char *bundle, char **ret_path);
 

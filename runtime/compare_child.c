@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "namespaces/net_veth.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
@@ -67,6 +68,21 @@ static int spawn(struct compare_child *c, const char *const *argv, int out, int 
 	return r;
 }
 
+/* It inherits the namespace that we are in. */
+static int spawn_in(struct compare_child *c, const char *const *argv, int out, int err)
+{
+	int home, back, r;
+
+	if (c->netns < 0)
+		return spawn(c, argv, out, err);
+	r = net_ns_enter(c->netns, &home);
+	if (r < 0)
+		return r;
+	r = spawn(c, argv, out, err);
+	back = net_ns_leave(&home);
+	return back < 0 ? back : r;
+}
+
 int compare_child_start(struct compare_child *c, const char *const *argv)
 {
 	int out[2] = { FD_NONE, FD_NONE }, err[2] = { FD_NONE, FD_NONE };
@@ -75,7 +91,7 @@ int compare_child_start(struct compare_child *c, const char *const *argv)
 	if (pipe2(out, O_CLOEXEC) < 0 || pipe2(err, O_CLOEXEC) < 0)
 		r = -errno;
 	if (r == 0)
-		r = spawn(c, argv, out[1], err[1]);
+		r = spawn_in(c, argv, out[1], err[1]);
 	if (r < 0)
 		c->pid = 0;
 	c->out = take_fd(&out[0]);

@@ -16,6 +16,7 @@ struct compare_child {
 	const char *what;		/* for error texts: "create" */
 	pid_t pid;			/* 0: none, or its end is known */
 	int pidfd, out, err;
+	int netns;			/* the network namespace that it is started in; FD_NONE: ours */
 	struct buf line;		/* what has come of it */
 	char said[512];			/* the end of its standard error */
 	size_t n_said;
@@ -28,7 +29,7 @@ struct compare_child {
 	void *data;
 };
 
-#define COMPARE_CHILD_NULL { .what = "", .pidfd = -1, .out = -1, .err = -1, .line = BUF_NULL }
+#define COMPARE_CHILD_NULL { .what = "", .pidfd = -1, .out = -1, .err = -1, .netns = -1, .line = BUF_NULL }
 
 enum compare_until {
 	COMPARE_LINE,		/* it has printed a line */
@@ -36,7 +37,7 @@ enum compare_until {
 	COMPARE_CLOSED,		/* it has ended, and its output, too */
 };
 
-/* what, on_line and data are set. -errno with text. */
+/* what, netns, on_line and data are set. -errno with text. */
 int compare_child_start(struct compare_child *c, const char *const *argv);
 /*
  * Waits. signals: a signalfd, whose signals end the waiting (-EINTR). A status that is not 0 is an error with what it said,

@@ -70,29 +70,58 @@ static void write_process(struct json_writer *w, const struct json *in, const st
 	json_object_close(w);
 }
 
-static void write_namespaces(struct json_writer *w, const struct json *in)
+static bool is_type(const struct json *namespace, const char *type)
+{
+	const struct json *t = json_member(namespace, "type");
+
+	return t != NULL && t->type == JSON_STRING && str_eq(t->text, type);
+}
+
+int compare_own_network(const char *text, size_t len, bool *ret)
+{
+	_cleanup_arena_ struct arena *a = arena_new(ARENA_MAX);
+	const struct json *o, *namespaces;
+	int r = parse(a, text, len, &o);
+
+	*ret = false;
+	if (r < 0)
+		return r;
+	namespaces = json_member(json_member(o, "linux"), "namespaces");
+	for (const struct json *c = namespaces != NULL ? namespaces->child : NULL; c != NULL; c = c->next)
+		if (is_type(c, "network"))
+			*ret = json_member(c, "path") == NULL;
+	return 0;
+}
+
+static void write_namespaces(struct json_writer *w, const struct json *in, const char *netns)
 {
 	json_key(w, "namespaces");
 	json_array_open(w);
 	for (const struct json *c = in->child; c != NULL; c = c->next) {
-		const struct json *type = json_member(c, "type");
-
-		if (type == NULL || type->type != JSON_STRING || !str_eq(type->text, "time"))
+		if (is_type(c, "time"))
+			continue;
+		if (netns != NULL && is_type(c, "network")) {
+			json_object_open(w);
+			json_kv_string(w, "type", "network");
+			json_kv_string(w, "path", netns);
+			json_object_close(w);
+		} else {
 			json_value(w, c);
+		}
 	}
 	json_array_close(w);
 }
 
-static void write_linux(struct json_writer *w, const struct json *in)
+static void write_linux(struct json_writer *w, const struct json *in, const char *netns)
 {
-	static const char *const skip[] = { "cgroupsPath", "timeOffsets", "namespaces" };
+	static const char *const skip[] = { "cgroupsPath", "timeOffsets", "namespaces", "netDevices" };
 	const struct json *namespaces = json_member(in, "namespaces");
 
 	json_key(w, "linux");
 	json_object_open(w);
 	copy_members(w, in, skip, ARRAY_SIZE(skip));
 	if (namespaces != NULL && namespaces->type == JSON_ARRAY)
-		write_namespaces(w, namespaces);
+		write_namespaces(w, namespaces, netns);
 	json_object_close(w);
 }
 
@@ -183,7 +212,7 @@ int compare_config(const char *text, size_t len, const struct compare_config_req
 	json_object_close(w);
 	write_process(w, json_member(o, "process"), q);
 	write_mounts(w, json_member(o, "mounts"), q->bundle);
-	write_linux(w, json_member(o, "linux"));
+	write_linux(w, json_member(o, "linux"), q->netns);
 	write_annotations(w, json_member(o, "annotations"), q->accel);
 	write_vm(w, json_member(o, "vm"), q->accel);
 	json_object_close(w);

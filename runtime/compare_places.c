@@ -140,6 +140,7 @@ static void remove_configs(struct compare_run *r)
 
 void compare_run_deinit(struct compare_run *r)
 {
+	compare_net_end(&r->net);
 	if (r->scratch[0] != '\0') {
 		int k = r->scratch_fd >= 0 ? empty(r->scratch_fd) : 0;
 

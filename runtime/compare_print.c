@@ -11,7 +11,7 @@
 #include "runtime/base/fd.h"
 #include "runtime/base/str.h"
 
-#define LABEL_WIDTH 21
+#define LABEL_WIDTH 22
 #define CELL_WIDTH 25
 
 static bool shown(const struct compare_column *c)
@@ -65,6 +65,8 @@ static void notes(struct buf *b, const struct compare_result *r)
 			buf_printf(b, "%s: its clock is %.1f %% %s: what it measured by itself is off by as much\n", name,
 				   (double)(ppm < 0 ? -ppm : ppm) / 10000.0, ppm < 0 ? "slow" : "fast");
 	}
+	if (r->no_network != NULL)
+		buf_printf(b, "network: not measured: %s\n", r->no_network);
 }
 
 static bool any(const struct compare_result *r, enum compare_metric m)
@@ -165,6 +167,8 @@ static void write_all(struct json_writer *w, const struct compare_result *r)
 	json_kv_string(w, "bundle", r->bundle);
 	json_kv_string(w, "time", r->when);
 	json_kv_uint(w, "runs", r->runs);
+	if (r->no_network != NULL)
+		json_kv_string(w, "networkFailure", r->no_network);
 	json_key(w, "host");
 	json_object_open(w);
 	json_kv_string(w, "kernel", r->kernel);

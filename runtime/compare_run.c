@@ -72,6 +72,7 @@ static int write_config(const struct compare_run *r, enum compare_mode mode, con
 	const char *args[] = { program, work };
 	const struct compare_config_req q = {
 		.bundle = r->bundle, .rootfs = r->rootfs, .accel = accel_of(mode), .args = args, .n_args = ARRAY_SIZE(args),
+		.netns = str_eq(work, "wait") && r->net.path[0] != '\0' ? r->net.path : NULL,
 	};
 	int k = program == NULL ? ERR_NOMEM() : compare_config(r->config, r->config_len, &q, &text);
 
@@ -194,13 +195,15 @@ static int take_bench(const struct bench *b, struct compare_column *c)
 	return 0;
 }
 
-static int run_bench(struct compare_run *r, const struct args *a, struct compare_column *c)
+/* netns: where a is started. */
+static int run_bench(struct compare_run *r, const struct args *a, int netns, struct compare_column *c)
 {
 	_cleanup_compare_child_ struct compare_child child = COMPARE_CHILD_NULL;
 	struct bench b = { .began = 0 };
 	int k;
 
 	child.what = "the workload";
+	child.netns = netns;
 	child.on_line = on_bench_line;
 	child.data = &b;
 	k = compare_child_start(&child, a->v);
@@ -277,6 +280,15 @@ static int take_memory(struct compare_run *r, enum compare_mode mode, pid_t pid,
 	return k;
 }
 
+static void add_bench(const struct compare_run *r, struct args *a, const char *program, const char *dir)
+{
+	add(a, program);
+	add(a, "bench");
+	add(a, dir);
+	if (r->net.path[0] != '\0')
+		add(a, COMPARE_NET_SERVER);
+}
+
 static int exec_bench(struct compare_run *r, enum compare_mode mode, const char *id, const char *program, struct compare_column *c)
 {
 	_cleanup_free_ char *dir = scratch_path(r, mode);
@@ -288,10 +300,8 @@ static int exec_bench(struct compare_run *r, enum compare_mode mode, const char 
 	nacre(r, mode, &a);
 	add(&a, "exec");
 	add(&a, id);
-	add(&a, program);
-	add(&a, "bench");
-	add(&a, dir);
-	return run_bench(r, &a, c);
+	add_bench(r, &a, program, dir);
+	return run_bench(r, &a, FD_NONE, c);
 }
 
 static int make(struct compare_run *r, enum compare_mode mode, struct life *l, struct compare_column *c)
@@ -374,9 +384,7 @@ static int host_life(struct compare_run *r, struct compare_column *c)
 		return k;
 	add(&wait, program);
 	add(&wait, "wait");
-	add(&bench, program);
-	add(&bench, "bench");
-	add(&bench, dir);
+	add_bench(r, &bench, program, dir);
 	waiting.what = "the workload";
 	k = compare_child_start(&waiting, wait.v);
 	if (k == 0)
@@ -387,7 +395,7 @@ static int host_life(struct compare_run *r, struct compare_column *c)
 	if (k < 0)
 		return k;
 	tell(r, COMPARE_HOST, "workload");
-	return run_bench(r, &bench, c);
+	return run_bench(r, &bench, r->net.inside, c);
 }
 
 int compare_run_try(struct compare_run *r, enum compare_mode mode)

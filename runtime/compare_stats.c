@@ -26,6 +26,8 @@ static const struct compare_metric_info metrics[COMPARE_METRICS] = {
 	[COMPARE_FILE_METADATA] = { "fileMetadata", "make, stat, remove", "file_metadata", COMPARE_PER_SECOND },
 	[COMPARE_TCP_ROUND_TRIP] = { "tcpRoundTrip", "TCP round trip (lo)", "tcp_round_trip_ns", COMPARE_NS },
 	[COMPARE_TCP_STREAM] = { "tcpStream", "TCP stream (lo)", "tcp_stream", COMPARE_BYTES_PER_SECOND },
+	[COMPARE_NET_ROUND_TRIP] = { "netRoundTrip", "TCP round trip (veth)", "net_round_trip_ns", COMPARE_NS },
+	[COMPARE_NET_STREAM] = { "netStream", "TCP stream (veth)", "net_stream", COMPARE_BYTES_PER_SECOND },
 };
 
 static const char *const mode_names[COMPARE_MODES] = { "host", "container", "kvm", "qemu", "tcg" };
@@ -102,6 +104,7 @@ struct compare_summary compare_summarize(const struct compare_series *s)
 
 void compare_result_deinit(struct compare_result *r)
 {
+	free(r->no_network);
 	for (int m = 0; m < COMPARE_MODES; m++) {
 		free(r->column[m].failure);
 		for (int k = 0; k < COMPARE_METRICS; k++)

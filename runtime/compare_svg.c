@@ -154,7 +154,7 @@ static int heading(struct buf *b, const struct compare_result *r)
 	buf_deinit(&line);
 	line = (struct buf)BUF_NULL;
 	y += LINE;
-	buf_printf(&line, "%s%s%u CPUs, %s, %s", r->cpu, r->cpu[0] != '\0' ? ", " : "", r->cpus, r->kernel, r->when);
+	buf_printf(&line, "%s%s%u CPU%s, %s, %s", r->cpu, r->cpu[0] != '\0' ? ", " : "", r->cpus, r->cpus == 1 ? "" : "s", r->kernel, r->when);
 	text(b, MARGIN, y, "soft", line.data != NULL ? line.data : "");
 	return y + LINE;
 }
@@ -250,18 +250,23 @@ static int rows(struct buf *b, const struct compare_result *r, const struct axis
 	return y;
 }
 
+static int note(struct buf *b, const char *what, const char *why, int y)
+{
+	_cleanup_buf_ struct buf line = BUF_NULL;
+
+	if (why == NULL)
+		return y;
+	buf_printf(&line, "%s, not measured: %.110s", what, why);
+	text(b, MARGIN, y + 13, "soft", line.data != NULL ? line.data : "");
+	return y + LINE;
+}
+
 static int missing(struct buf *b, const struct compare_result *r, int y)
 {
-	for (int m = 0; m < COMPARE_MODES; m++) {
-		_cleanup_buf_ struct buf line = BUF_NULL;
-
-		if (!r->column[m].asked || r->column[m].failure == NULL)
-			continue;
-		buf_printf(&line, "%s, not measured: %.110s", compare_mode_name((enum compare_mode)m), r->column[m].failure);
-		text(b, MARGIN, y + 13, "soft", line.data != NULL ? line.data : "");
-		y += LINE;
-	}
-	return y;
+	for (int m = 0; m < COMPARE_MODES; m++)
+		if (r->column[m].asked)
+			y = note(b, compare_mode_name((enum compare_mode)m), r->column[m].failure, y);
+	return note(b, "network", r->no_network, y);
 }
 
 void compare_svg(struct buf *b, const struct compare_result *r)

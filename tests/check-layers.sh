@@ -27,7 +27,7 @@ doors='
 yajl/:            oci/json.c oci/json_writer.c
 seccomp.h:        seccomp/compile.c
 sys/capability.h: namespaces/caps.c
-libmnl/:          namespaces/netlink.c namespaces/netlink_socket.c namespaces/netlink_config.c namespaces/netlink_tc.c namespaces/netlink_move.c
+libmnl/:          namespaces/netlink.c namespaces/netlink_socket.c namespaces/netlink_config.c namespaces/netlink_tc.c namespaces/netlink_move.c namespaces/netlink_veth.c
 '
 
 sources() {

@@ -41,35 +41,46 @@ static void say(const char *metric, int r, uint64_t value)
 	fflush(stdout);
 }
 
-/* CPU first, the file system last: what it leaves to be written back must not disturb the others. */
-static int bench(const char *self, const char *dir)
+struct part {
+	const char *metric;
+	int (*measure)(uint64_t *ret);
+	int (*measure_at)(const char *where, uint64_t *ret);
+	const char *where;	/* with measure_at; NULL: there is none, and nothing to say */
+};
+
+static void measure_part(const struct part *p)
 {
-	static const struct {
-		const char *metric;
-		int (*measure)(uint64_t *ret);
-		int (*measure_in)(const char *dir, uint64_t *ret);
-	} parts[] = {
-		{ "integer", workload_integer, NULL },
-		{ "memory", workload_memory, NULL },
-		{ "syscall_ps", workload_syscall, NULL },
-		{ "switch_ns", workload_switch, NULL },
-		{ "tcp_round_trip_ns", workload_tcp_round_trip, NULL },
-		{ "tcp_stream", workload_tcp_stream, NULL },
-		{ "file_write", NULL, workload_file_write },
-		{ "file_read", NULL, workload_file_read },
-		{ "file_random", NULL, workload_file_random },
-		{ "file_metadata", NULL, workload_file_metadata },
-	};
 	uint64_t v = 0;
 	int r;
 
+	if (p->measure == NULL && p->where == NULL)
+		return;
+	r = p->measure != NULL ? p->measure(&v) : p->measure_at(p->where, &v);
+	say(p->metric, r, v);
+}
+
+/* CPU first, the file system last: what it leaves to be written back must not disturb the others. */
+static int bench(const char *self, const char *dir, const char *server)
+{
+	const struct part parts[] = {
+		{ .metric = "integer", .measure = workload_integer },
+		{ .metric = "memory", .measure = workload_memory },
+		{ .metric = "syscall_ps", .measure = workload_syscall },
+		{ .metric = "switch_ns", .measure = workload_switch },
+		{ .metric = "tcp_round_trip_ns", .measure = workload_tcp_round_trip },
+		{ .metric = "tcp_stream", .measure = workload_tcp_stream },
+		{ .metric = "net_round_trip_ns", .measure_at = workload_net_round_trip, .where = server },
+		{ .metric = "net_stream", .measure_at = workload_net_stream, .where = server },
+		{ .metric = "file_write", .measure_at = workload_file_write, .where = dir },
+		{ .metric = "file_read", .measure_at = workload_file_read, .where = dir },
+		{ .metric = "file_random", .measure_at = workload_file_random, .where = dir },
+		{ .metric = "file_metadata", .measure_at = workload_file_metadata, .where = dir },
+		{ .metric = "fork_exec_ns", .measure_at = workload_fork_exec, .where = self },
+	};
+
 	say_clocks("begin");
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
-		r = parts[i].measure != NULL ? parts[i].measure(&v) : parts[i].measure_in(dir, &v);
-		say(parts[i].metric, r, v);
-	}
-	r = workload_fork_exec(self, &v);
-	say("fork_exec_ns", r, v);
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+		measure_part(&parts[i]);
 	say_clocks("end");
 	return ferror(stdout) ? 1 : 0;
 }
@@ -106,8 +117,10 @@ int workload_main(int argc, char **argv)
 		puts("hello");
 		return fflush(stdout) == 0 ? 0 : 1;
 	}
+	if (str_eq(what, "serve"))
+		return workload_serve();
 	if (str_eq(what, "bench") && argc > 2)
-		return bench(argv[0], argv[2]);
-	fprintf(stderr, COMPARE_WORKLOAD ": for `nacre compare`: hello | wait | nothing | bench DIR\n");
+		return bench(argv[0], argv[2], argc > 3 ? argv[3] : NULL);
+	fprintf(stderr, COMPARE_WORKLOAD ": for `nacre compare`: hello | wait | nothing | serve | bench DIR [SERVER]\n");
 	return 2;
 }

@@ -6,7 +6,9 @@
  *	nacre-workload hello		says so and ends: the time to the first byte, and of a whole run
  *	nacre-workload wait		says so and waits for SIGTERM
  *	nacre-workload nothing		ends: what fork and execute is measured with
- *	nacre-workload bench DIR	measures, with files in DIR (which exists), and prints
+ *	nacre-workload serve		says so and is the other end of a network for `bench`, until its parent ends
+ *	nacre-workload bench DIR [SERVER]
+ *					measures, with files in DIR (which exists) and TCP to SERVER (IPv4), and prints
  *
  *		begin REALTIME MONOTONIC	ns of this kernel's clocks, before
  *		METRIC VALUE			a line each, whole numbers: nanoseconds (…_ns), picoseconds (…_ps) or a number a second
@@ -42,6 +44,11 @@ int workload_file_random(const char *dir, uint64_t *ret_per_second);
 int workload_file_metadata(const char *dir, uint64_t *ret_per_second);
 int workload_tcp_round_trip(uint64_t *ret_ns);
 int workload_tcp_stream(uint64_t *ret_bytes_per_second);
+int workload_net_round_trip(const char *server, uint64_t *ret_ns);
+int workload_net_stream(const char *server, uint64_t *ret_bytes_per_second);
+
+/* Gives the exit status. */
+int workload_serve(void);
 
 /* amount in elapsed ns, as a number a second; elapsed 0 counts as 1. */
 uint64_t workload_rate(uint64_t amount, uint64_t elapsed_ns);

@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files of the root file system, and TCP over the loopback. See workload.h. */
+/* Files of the root file system. See workload.h. */
 #include "microvm/guest/workload.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
@@ -23,7 +19,6 @@
 #define FILE_SIZE ((size_t)16 << 20)
 #define BLOCK ((size_t)256 << 10)
 #define PIECE ((size_t)4096)
-#define STREAM_PIECE ((size_t)65536)
 
 static int open_data(const char *dir, int flags, int *ret_fd)
 {
@@ -149,117 +144,4 @@ int workload_file_metadata(const char *dir, uint64_t *ret_per_second)
 	}
 	*ret_per_second = workload_rate(n, now - start);
 	return 0;
-}
-
-/* ---- TCP ---- */
-
-/* Two ends of a connection over 127.0.0.1. */
-static int tcp_pair(int *ret_a, int *ret_b)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	_cleanup_close_ int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	socklen_t len = sizeof(a);
-	int one = 1;
-
-	*ret_a = *ret_b = FD_NONE;
-	if (listener < 0 || bind(listener, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(listener, 1) < 0 ||
-	    getsockname(listener, (struct sockaddr *)&a, &len) < 0)
-		return ERR(-errno, "cannot listen on the loopback");
-	*ret_a = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (*ret_a < 0 || connect(*ret_a, (struct sockaddr *)&a, sizeof(a)) < 0)
-		return ERR(-errno, "cannot connect over the loopback");
-	*ret_b = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	if (*ret_b < 0)
-		return ERR(-errno, "cannot accept a connection");
-	(void)setsockopt(*ret_a, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	(void)setsockopt(*ret_b, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	return 0;
-}
-
-static void tcp_echo(int fd)
-{
-	char c;
-
-	while (read(fd, &c, 1) == 1 && write(fd, &c, 1) == 1) {
-	}
-	_exit(0);
-}
-
-static void tcp_source(int fd)
-{
-	char *block = calloc(1, STREAM_PIECE);
-
-	while (block != NULL && send(fd, block, STREAM_PIECE, MSG_NOSIGNAL) > 0) {
-	}
-	_exit(0);
-}
-
-/* The other end is a process of its own. */
-static int tcp_peer(void (*other)(int fd), int *ret_fd, pid_t *ret_pid)
-{
-	int a, b, r = tcp_pair(&a, &b);
-
-	*ret_pid = r == 0 ? fork() : -1;
-	if (r == 0 && *ret_pid < 0)
-		r = ERR(-errno, "cannot fork");
-	if (*ret_pid == 0) {
-		fd_close(&a);
-		other(b);
-	}
-	fd_close(&b);
-	if (r < 0)
-		fd_close(&a);
-	*ret_fd = a;
-	return r;
-}
-
-int workload_tcp_round_trip(uint64_t *ret_ns)
-{
-	_cleanup_close_ int fd = FD_NONE;
-	uint64_t start, now, n = 0;
-	pid_t pid;
-	char c = 'x';
-	int r = tcp_peer(tcp_echo, &fd, &pid);
-
-	if (r < 0)
-		return r;
-	start = now = clock_now_ns();
-	while (r == 0 && now - start < WORKLOAD_SLICE) {
-		if (write(fd, &c, 1) != 1 || read(fd, &c, 1) != 1)
-			r = ERR(-errno, "cannot exchange a byte");
-		n++;
-		now = clock_now_ns();
-	}
-	fd_close(&fd);
-	(void)waitpid(pid, NULL, 0);
-	*ret_ns = (now - start) / n;
-	return r;
-}
-
-int workload_tcp_stream(uint64_t *ret_bytes_per_second)
-{
-	_cleanup_close_ int fd = FD_NONE;
-	_cleanup_free_ char *block = NULL;
-	uint64_t start, now, done = 0;
-	pid_t pid;
-	int r = make_block(&block);
-
-	if (r == 0)
-		r = tcp_peer(tcp_source, &fd, &pid);
-	if (r < 0)
-		return r;
-	start = now = clock_now_ns();
-	while (r == 0 && now - start < WORKLOAD_SLICE) {
-		ssize_t n = read(fd, block, BLOCK);
-
-		if (n <= 0)
-			r = ERR(n < 0 ? -errno : -EPIPE, "cannot receive");
-		else
-			done += (uint64_t)n;
-		now = clock_now_ns();
-	}
-	fd_close(&fd);
-	(void)waitpid(pid, NULL, 0);
-	*ret_bytes_per_second = workload_rate(done, now - start);
-	return r;
 }

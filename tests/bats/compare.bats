@@ -31,12 +31,33 @@ compare() {
 	[[ "${lines[0]}" == *host*container* && "$output" == *"delete --force"* && "$output" == *"Medians of 2 runs"* ]]
 	# Every metric has its samples, the host all but those of the life of a container.
 	equals 2 "$(jq '.modes | length' "$T/o.json")"
-	equals "[18,2]" "$(jq -c '.modes[1].metrics | [length, .forkExec.samples[-2:] | length] | flatten' "$T/o.json" | jq -c .)"
+	metrics=18
+	! has_network || metrics=20
+	equals "[$metrics,2]" "$(jq -c '.modes[1].metrics | [length, .forkExec.samples[-2:] | length] | flatten' "$T/o.json" | jq -c .)"
 	equals "[]" "$(jq -c '[.modes[0].metrics | .create, .start, .exec, .delete | select(. != null)]' "$T/o.json")"
 	jq -e '[.modes[].metrics[] | .median >= .min and .median <= .max and .q1 <= .q3 and (.samples | length) == 2] | all' "$T/o.json"
 	jq -e '[.modes[].clockIsOff] == [false, false] and .runs == 2 and .host.cpus > 0' "$T/o.json"
 	grep -q '^<svg ' "$T/o.svg"
 	if command -v xmllint >/dev/null; then xmllint --noout "$T/o.svg"; fi
+	nothing_left
+}
+
+# Whether compare can make one.
+has_network() {
+	[ "$(id -u)" -eq 0 ] && unshare -n ip link add name veth0 type veth peer name veth1 2>/dev/null
+}
+
+@test "a network of its own, or why there is none" {
+	requires container root
+	has_network || skip "no veth interfaces here"
+	run -0 compare "$BUNDLE" -n 1 --modes host,container
+	[[ "$output" == *"TCP stream (veth) "*"GiB/s"* || "$output" == *"TCP stream (veth) "*"MiB/s"* ]]
+	[[ "$output" != *"network: not measured"* ]]
+	config 'del(.linux.namespaces[] | select(.type == "network"))'
+	run -0 compare "$BUNDLE" -n 1 --modes host,container --json "$T/o.json" --svg "$T/o.svg"
+	[[ "$output" == *"network: not measured: the bundle has no network namespace of its own"* && "$output" != *"(veth)"* ]]
+	jq -e '(.networkFailure | startswith("the bundle has no network")) and (.modes[1].metrics.netStream == null)' "$T/o.json"
+	grep -q "network, not measured" "$T/o.svg"
 	nothing_left
 }
 
@@ -97,6 +118,8 @@ compare() {
 	wait "$pid" || ended=$?
 	[ "$ended" -ne 0 ]
 	grep -q interrupted "$T/err"
+	# Nor the server of the network, whose parent it is.
+	[ -z "$(pgrep -f "$BUNDLE/rootfs/.*/nacre-workload serve")" ]
 	nothing_left
 }
 
@@ -128,7 +151,7 @@ compare() {
 	jq -n --arg k "$(vm_kernel)" '{vm: {kernel: {path: $k}}}' >"$T/host.json"
 	mkdir -p "$T/tmp"
 	TMPDIR=$T/tmp timeout 300 "$NACRE_BIN" --root "$ROOT" --host-config "$T/host.json" compare "$BUNDLE" -n 1 --modes host,tcg --json "$T/o.json" >"$T/out"
-	jq -e '.modes[1].metrics | length == 18 and .create.median > .exec.median and .memory.median > 20000000' "$T/o.json"
+	jq -e '.modes[1].metrics | length == 20 and .netStream.median > 1000000 and .create.median > .exec.median and .memory.median > 20000000' "$T/o.json"
 	jq -e '.modes[1].clockDriftPpm | . > -100000 and . < 100000' "$T/o.json"
 	nothing_left
 }

@@ -202,6 +202,41 @@ TEST(config)
 	spec_free(s);
 }
 
+#define LINUX(namespaces) "{\"ociVersion\":\"1.2.0\",\"root\":{\"path\":\"r\"},\"linux\":{\"netDevices\":{\"d\":{}},\"namespaces\":" namespaces "}}"
+
+TEST(network)
+{
+	static const struct {
+		const char *text;
+		bool own;
+	} cases[] = {
+		{ LINUX("[{\"type\":\"mount\"},{\"type\":\"network\"}]"), true },
+		{ LINUX("[{\"type\":\"network\",\"path\":\"/n\"}]"), false },
+		{ LINUX("[{\"type\":\"mount\"}]"), false },
+		{ LINUX("[7]"), false },
+		{ LINUX("7"), false },
+		{ "{}", false },
+	};
+	static const char *const args[] = { "/w" };
+	struct compare_config_req q = { .bundle = "/b", .rootfs = "/r", .args = args, .n_args = 1, .netns = "/proc/7/fd/8" };
+	_cleanup_free_ char *text = NULL;
+	struct spec *s = NULL;
+	bool own;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		CHECK_INT(compare_own_network(cases[i].text, strlen(cases[i].text), &own), 0);
+		CHECK(own == cases[i].own);
+	}
+	CHECK_INT(compare_own_network("{", 1, &own), -EINVAL);
+	/* Ours in its place; what would be moved into it stays outside. */
+	if (!CHECK_INT(compare_config(cases[0].text, strlen(cases[0].text), &q, &text), 0) ||
+	    !CHECK_INT(spec_parse("config.json", text, strlen(text), &s), 0))
+		return;
+	CHECK(s->linux_.n_namespaces == 2 && s->linux_.namespaces[0].path == NULL && s->linux_.n_net_devices == 0);
+	CHECK_STR(s->linux_.namespaces[1].path, "/proc/7/fd/8");
+	spec_free(s);
+}
+
 TEST(rootfs)
 {
 	static const struct {
@@ -258,4 +293,4 @@ TEST(chart)
 	free(r);
 }
 
-TEST_MAIN(CASE(quartiles), CASE(costs), CASE(clocks), CASE(values), CASE(lines), CASE(config), CASE(rootfs), CASE(chart))
+TEST_MAIN(CASE(quartiles), CASE(costs), CASE(clocks), CASE(values), CASE(lines), CASE(config), CASE(network), CASE(rootfs), CASE(chart))
