@@ -17,6 +17,7 @@
 #include "runtime/base/err.h"
 #include "runtime/base/log.h"
 #include "runtime/base/str.h"
+#include "runtime/caller.h"
 #include "runtime/command.h"
 #include "runtime/self_exe.h"
 
@@ -88,10 +89,9 @@ static int set_root(struct globals *g, char *buf, size_t size)
 	const char *xdg = getenv("XDG_RUNTIME_DIR");
 	char cwd[PATH_MAX];
 
-	/* AT_EUID: what the kernel told at execve, without asking again. */
 	if (g->root != NULL && *g->root == '\0')
 		return ERR_PLAIN(-EINVAL, "option --root: is empty");
-	if (g->root == NULL && getauxval(AT_EUID) != 0) {
+	if (g->root == NULL && caller_is_user()) {
 		if (xdg == NULL || *xdg != '/')
 			return ERR_HINT(ERR_PLAIN(-EINVAL, "XDG_RUNTIME_DIR is not set"), "--root DIR names a directory");
 		snprintf(buf, size, "%s/nacre", xdg);

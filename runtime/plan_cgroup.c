@@ -6,13 +6,13 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <unistd.h>
 
 #include "oci/spec.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/log.h"
 #include "runtime/base/str.h"
+#include "runtime/caller.h"
 #include "runtime/plan.h"
 #include "runtime/plan_resources.h"
 
@@ -130,7 +130,7 @@ static int build_unit_properties(struct plan *p)
 
 static int build_scope(struct plan *p, const struct plan_options *o)
 {
-	int r = cgroup_scope_parse(p->arena, p->spec->linux_.cgroups_path, o->id, geteuid() != 0, &p->scope);
+	int r = cgroup_scope_parse(p->arena, p->spec->linux_.cgroups_path, o->id, caller_is_user(), &p->scope);
 
 	if (r < 0)
 		return ERR_CONTEXT(r, "config.json: linux.cgroupsPath");

@@ -95,7 +95,7 @@ struct container {
 /* [A-Za-z0-9_+-][A-Za-z0-9_+.-]*, at most 255 bytes. */
 int container_check_id(const char *id);
 
-/* Makes (or finds) the root directory: 0700, sticky below $XDG_RUNTIME_DIR. */
+/* Makes (or finds) the root directory: 0700. */
 int state_open_root(const char *path, bool create, int *ret_fd);
 
 struct container_ids {

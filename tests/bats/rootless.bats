@@ -132,6 +132,26 @@ user_refused() {
 	equals "0 1" "${lines[*]}"
 }
 
+# Nothing else is in the environment that podman gives.
+inside() { as_user unshare -U --map-root-user -m env -i XDG_RUNTIME_DIR="$T/xdg" "$@"; }
+state_is_in() { equals "of containers is kept in $1" "$("${@:2}" "$NACRE_BIN" doctor --json | jq -r '.[] | select(.name == "state").text')"; }
+
+@test "as root of a user namespace: state and systemd are the user's" {
+	install -d -m 700 -o "$USER_ID" "$T/xdg"
+	state_is_in "$T/xdg/nacre" inside
+	# A system that is in such a namespace as a whole.
+	state_is_in /run/nacre inside USER=root
+	state_is_in /run/nacre inside env -u XDG_RUNTIME_DIR
+	state_is_in /run/nacre env XDG_RUNTIME_DIR="$T/xdg"
+	run -0 inside "$NACRE_BIN" --systemd-cgroup explain "$BUNDLE"
+	[[ "$output" == *"the user's systemd: nacre-"*" in user.slice"* ]]
+	run -0 env XDG_RUNTIME_DIR="$T/xdg" "$NACRE_BIN" --systemd-cgroup explain "$BUNDLE"
+	[[ "$output" == *"the system's systemd: nacre-"*" in system.slice"* ]]
+	sh_args 'echo ran'
+	config 'del(.linux.uidMappings, .linux.gidMappings) | .linux.namespaces |= map(select(.type != "user"))'
+	equals ran "$(inside "$NACRE_BIN" run "$ID")"
+}
+
 @test "nested: without CAP_SETFCAP the kernel lets nobody map its root: said so" {
 	nested_bundle
 	config '.process.capabilities |= with_entries(.value -= ["CAP_SETFCAP"])'
