@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "microvm/acpi.h"
 #include "microvm/le.h"
 #include "runtime/base/err.h"
 
@@ -210,6 +211,23 @@ static void long_mode_registers(struct boot_registers *r)
 
 /* ---- both ---- */
 
+/*
+ * All the firmware there is. A kernel with EFI that finds hardware-reduced ACPI does not try its reset register: it calls EFI,
+ * which is not there, then a BIOS, by a jump to the reset vector in real mode. Zeros there would keep it busy for ever.
+ */
+static void write_reset_vector(uint8_t *to)
+{
+	static const uint8_t code[] = {
+		0xba, ACPI_RESET_PORT & 0xff, ACPI_RESET_PORT >> 8,	/* mov dx, ACPI_RESET_PORT */
+		0xb0, ACPI_RESET_VALUE,					/* mov al, ACPI_RESET_VALUE */
+		0xee,							/* out dx, al */
+		0xf4,							/* hlt */
+		0xeb, 0xfd,						/* jmp to the hlt */
+	};
+
+	memcpy(to, code, sizeof(code));
+}
+
 static int check_request(const struct guest_window *low, const struct boot_request *b)
 {
 	const struct kernel_image *k = b->kernel;
@@ -264,6 +282,7 @@ int boot_prepare(const struct guest_window *low, const struct boot_request *b, s
 		write_zero_page(low, b, map, n);
 	}
 	write_gdt(low->host + BOOT_GDT, &regs);
+	write_reset_vector(low->host + BOOT_RESET_VECTOR);
 	*ret_registers = regs;
 	return 0;
 }

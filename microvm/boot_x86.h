@@ -30,6 +30,7 @@
 #define BOOT_COMMAND_LINE_SIZE 0x10000ULL	/* with the NUL */
 #define BOOT_FIRMWARE 0x9fc00ULL	/* where a PC has the extended BIOS data area */
 #define BOOT_ACPI 0xe0000ULL		/* the RSDP, the other tables behind it; a kernel that is not told looks here */
+#define BOOT_RESET_VECTOR 0xffff0ULL	/* real mode's: what is there writes to the ACPI tables' reset register (boot_x86.c) */
 #define BOOT_HIGH_MEMORY 0x100000ULL
 #define BOOT_HOLE 0xc0000000ULL
 #define BOOT_VIRTIO_MMIO 0xc0001000ULL	/* one window of BOOT_VIRTIO_MMIO_SIZE per device */
@@ -103,7 +104,7 @@ struct boot_registers {
 };
 
 /*
- * Writes what the kernel reads at its start into low, which begins at address 0 and has the first MiB at least, and says
+ * Writes what the kernel reads at its start, and what it jumps to at its end, into low, which begins at address 0 and has the first MiB at least, and says
  * what the registers of the first CPU are. 0, -EINVAL (the request contradicts itself) or -E2BIG (the command line is
  * longer than the kernel takes), with a text.
  */

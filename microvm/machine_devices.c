@@ -17,6 +17,10 @@
 #define KEYBOARD_PORT 0x64
 #define KEYBOARD_RESET 0xfe
 
+/* The same of a PC's chipset (reboot=p). Its other bits only choose what kind of reset this one begins. */
+#define CHIPSET_PORT 0xcf9
+#define CHIPSET_RESET 0x04
+
 /* ---- virtio ---- */
 
 static int plug(struct machine *m, const struct virtio_device_ops *ops, void *device)
@@ -204,6 +208,13 @@ static bool pio_read(void *owner, uint16_t port, uint8_t *data, uint32_t size)
 	return true;
 }
 
+/* By the reset register of the ACPI tables, where the reset vector leads to, too (boot_x86.h), or in the ways of older PCs. */
+static bool is_reset(uint16_t port, uint8_t value)
+{
+	return (port == ACPI_RESET_PORT && value == ACPI_RESET_VALUE) || (port == KEYBOARD_PORT && value == KEYBOARD_RESET) ||
+	       (port == CHIPSET_PORT && (value & CHIPSET_RESET) != 0);
+}
+
 static enum vcpu_end pio_write(void *owner, uint16_t port, const uint8_t *data, uint32_t size)
 {
 	struct machine *m = owner;
@@ -218,9 +229,7 @@ static enum vcpu_end pio_write(void *owner, uint16_t port, const uint8_t *data, 
 		return VCPU_GOES_ON;
 	if (port == ACPI_SLEEP_CONTROL_PORT && *data == ACPI_SLEEP_S5)
 		return VCPU_POWER_OFF;
-	if ((port == ACPI_RESET_PORT && *data == ACPI_RESET_VALUE) || (port == KEYBOARD_PORT && *data == KEYBOARD_RESET))
-		return VCPU_RESET;
-	return VCPU_GOES_ON;
+	return is_reset(port, *data) ? VCPU_RESET : VCPU_GOES_ON;
 }
 
 static bool mmio_read(void *owner, uint64_t addr, uint8_t *data, uint32_t size)

@@ -40,3 +40,12 @@ setup() {
 	equals a "$(cat "$BUNDLE/rootfs/new")"
 	nacre delete "$ID"
 }
+
+@test "a guest that resets itself: run ends with an error, and nothing is left" {
+	config '.linux.readonlyPaths = [] | .linux.maskedPaths = []'
+	sh_args 'echo b >/proc/sysrq-trigger; sleep 1000'
+	try nacre run "$ID"
+	equals 255 "$status"
+	[[ "$stderr" == *"the microVM ended while the container ran: the guest was reset or switched itself off"* ]] || { echo "$stderr"; return 1; }
+	assert_clean
+}

@@ -35,6 +35,20 @@ privileged() { config '.linux.readonlyPaths = [] | .linux.maskedPaths = [] | .pr
 	[[ "$stderr" == *"the microVM ended while the container ran"* ]] || { echo "$stderr"; return 1; }
 }
 
+# QEMU's guest is always told how (reboot=t). a: ACPI's register, b: a BIOS, k: the keyboard controller, p: the chipset, t: a triple fault.
+@test "each way of a kernel to reset its machine is noticed" {
+	requires kvm
+	local way
+	privileged
+	sh_args 'echo b >/proc/sysrq-trigger; sleep 1000'
+	for way in a b k p t; do
+		config --arg k "$(vm_kernel)" --arg w "reboot=$way" '.vm = {kernel: {path: $k, parameters: [$w]}}'
+		try nacre run "$ID"
+		equals "$way 255" "$way $status"
+		[[ "$stderr" == *"the microVM ended while the container ran"* ]] || { echo "$way: $stderr"; return 1; }
+	done
+}
+
 @test "detached, the guest panics: it is stopped, and delete clears it" {
 	privileged
 	sh_args 'echo c >/proc/sysrq-trigger; sleep 1000'

@@ -204,6 +204,24 @@ TEST(bzimage_start)
 	free(m);
 }
 
+/* For both kinds of kernel: mov dx, 0x604; mov al, 1; out dx, al; hlt; and nothing beside it. */
+TEST(reset_vector)
+{
+	static const uint8_t want[] = { 0xcc, 0xba, 0x04, 0x06, 0xb0, 0x01, 0xee, 0xf4, 0xeb, 0xfd, 0xcc };
+	const struct kernel_image k[] = { pvh, bzimage() };
+
+	for (size_t i = 0; i < 2; i++) {
+		struct boot_registers r;
+		struct guest_window low;
+		uint8_t *m = memory(&low);
+		const struct boot_request b = { .kernel = &k[i], .ram_size = 64 * MIB, .command_line = "" };
+
+		if (m != NULL && CHECK_INT(boot_prepare(&low, &b, &r), 0))
+			CHECK(memcmp(m + 0xfffef, want, sizeof(want)) == 0);
+		free(m);
+	}
+}
+
 TEST(command_lines)
 {
 	static char line[BOOT_COMMAND_LINE_SIZE + 1];
@@ -262,5 +280,5 @@ TEST(contradictions)
 	free(m);
 }
 
-TEST_MAIN(CASE(memory_maps), CASE(initrd_places), CASE(pvh_start), CASE(pvh_without_initrd), CASE(bzimage_start),
+TEST_MAIN(CASE(memory_maps), CASE(initrd_places), CASE(pvh_start), CASE(pvh_without_initrd), CASE(bzimage_start), CASE(reset_vector),
 	  CASE(command_lines), CASE(contradictions))

@@ -28,8 +28,19 @@ TEST(ends)
 {
 	static const uint8_t reset[] = { OUT(0x604, 1), 0xf4 };
 	static const uint8_t keyboard[] = { OUT(0x64, 0xfe), 0xf4 };
+	static const uint8_t chipset[] = { OUT(0xcf9, 0xf3), OUT(0xcf9, 0xff), 0xf4 };
+	/* To real mode by a segment of 16 bits, then to the reset vector. */
+	static const uint8_t vector[] = {
+		0x0f, 0x01, 0x15, 0x20, 0x00, 0x10, 0x00,		/* lgdt [0x100020] */
+		0xea, 0x0e, 0x00, 0x00, 0x00, 0x08, 0x00,		/* jmp 8:0xe */
+		0x0f, 0x20, 0xc0, 0x24, 0xfe, 0x0f, 0x22, 0xc0,		/* mov eax, cr0; and al, 0xfe; mov cr0, eax */
+		0xea, 0xf0, 0xff, 0x00, 0xf0,				/* jmp 0xf000:0xfff0 */
+		0xf4, 0xf4, 0xf4, 0xf4, 0xf4,
+		0x0f, 0x00, 0x28, 0x00, 0x10, 0x00, 0x00, 0x00,		/* 0x100020: the table is at 0x100028, 16 bytes */
+		0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0x00, 0x00, 0x10, 0x9b, 0x00, 0x00,
+	};
 	static const uint8_t fault[] = { 0x0f, 0x0b };			/* ud2, and no table of handlers */
-	static const uint8_t others[] = { OUT(0x600, 0x30), OUT(0x604, 2), OUT(0x64, 1), OUT(0x601, 0x34), COM1, PUT('!'), POWER_OFF, 0xf4 };
+	static const uint8_t others[] = { OUT(0x600, 0x30), OUT(0x604, 2), OUT(0x64, 1), OUT(0xcf9, 2), OUT(0x601, 0x34), COM1, PUT('!'), POWER_OFF, 0xf4 };
 	static const struct {
 		const uint8_t *code;
 		size_t len;
@@ -39,6 +50,8 @@ TEST(ends)
 		{ power_off, sizeof(power_off), MACHINE_POWER_OFF, "power-off", "the guest switched itself off", "ok\n" },
 		{ reset, sizeof(reset), MACHINE_RESET, "reset", "the guest asked for a reset", "" },
 		{ keyboard, sizeof(keyboard), MACHINE_RESET, "reset", "the guest asked for a reset", "" },
+		{ chipset, sizeof(chipset), MACHINE_RESET, "reset", "the guest asked for a reset", "" },
+		{ vector, sizeof(vector), MACHINE_RESET, "reset", "the guest asked for a reset", "" },
 		{ fault, sizeof(fault), MACHINE_TRIPLE_FAULT, "triple-fault", "triple fault of processor 0", "" },
 		{ others, sizeof(others), MACHINE_POWER_OFF, "power-off", "the guest switched itself off", "!" },
 	};
