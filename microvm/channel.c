@@ -46,6 +46,7 @@ static const struct rule rules[] = {
 	[CHANNEL_OOM] = { "OOM", TO_GUEST, REQUEST | OF_MACHINE, 0, 0 },
 	[CHANNEL_FREE] = { "FREE", TO_GUEST, NO_SERIAL | OF_SESSION, 0, 0 },
 	[CHANNEL_SHUTDOWN] = { "SHUTDOWN", TO_GUEST, NO_SERIAL | OF_MACHINE, 0, 0 },
+	[CHANNEL_PROCESSES] = { "PROCESSES", TO_GUEST, REQUEST | OF_MACHINE, CHANNEL_PROCESSES_SIZE, CHANNEL_PROCESSES_SIZE },
 	[CHANNEL_HELLO] = { "HELLO", TO_HOST, NO_SERIAL | OF_MACHINE, 4, 4 + sizeof(((struct channel_hello *)NULL)->release) - 1 },
 	/* Also of a session that was freed meanwhile: the asker waits for it by its serial. */
 	[CHANNEL_REPLY] = { "REPLY", TO_HOST, REQUEST, 4, CHANNEL_TO_HOST_MAX },

@@ -30,6 +30,9 @@
  *	UPDATE		JSON: a resources object
  *	STATS		reply: JSON (runtime/stats_wire.h)
  *	PIDS		reply: u32 each
+ *	PROCESSES	u32 pid: those above it. reply: as many as fit, ascending, each u32 pid, u32 parent, u32 uid, u32 terminal's
+ *			device, u64 age, u64 processor time (milliseconds), u8 state, u8: it is a name only, u16 length, that many
+ *			bytes of its command line. None: there are no more
  *	OOM		reply: u64 ooms, u64 kills, u64 limit (cgroups/oom.h)
  *	FREE		the session ends, also after an EXEC that failed; its process is killed, nothing more is said of it
  *	SHUTDOWN	sync, then power off. No reply
@@ -76,6 +79,8 @@
 #define CHANNEL_OUT_DATA_MAX (512U << 10)		/* beyond this no data is taken, and CREDITs wait */
 #define CHANNEL_OUT_MAX (24U << 20)			/* beyond this nothing is taken */
 #define CHANNEL_PIDS_MAX (CHANNEL_TO_HOST_MAX / 4 - 1)
+#define CHANNEL_PROCESSES_MAX (64U << 10)		/* bytes of one answer */
+#define CHANNEL_COMMAND_MAX 4096			/* bytes of a command line, the rest is cut off */
 
 enum channel_side { CHANNEL_HOST, CHANNEL_GUEST };	/* whose end it is */
 
@@ -101,6 +106,7 @@ enum channel_type {
 	CHANNEL_OOM,
 	CHANNEL_FREE,
 	CHANNEL_SHUTDOWN,
+	CHANNEL_PROCESSES,
 	CHANNEL_HELLO = 48,
 	CHANNEL_REPLY,
 	CHANNEL_EXITED,
@@ -220,6 +226,16 @@ struct channel_oom {
 	uint64_t ooms, kills, limit;
 };
 
+struct channel_process {
+	uint32_t pid, parent, uid;
+	uint32_t terminal;		/* field 7 of /proc/PID/stat; 0: none */
+	uint64_t age_ms, cpu_ms;
+	char state;			/* its field 3 */
+	bool is_name;			/* it has no command line: command is its name */
+	const char *command;		/* not NUL-terminated, at most CHANNEL_COMMAND_MAX; any bytes, NULs between the arguments */
+	size_t command_size;
+};
+
 #define CHANNEL_EXEC_TTY 1U		/* whatever the process object says */
 #define CHANNEL_EXEC_IGNORE_PAUSED 2U
 #define CHANNEL_EXEC_FLAGS 3U
@@ -238,14 +254,19 @@ struct channel_exec {
 #define CHANNEL_SIGNAL_SIZE 5
 #define CHANNEL_EXITED_SIZE 5
 #define CHANNEL_OOM_SIZE 24
+#define CHANNEL_PROCESSES_SIZE 4
+#define CHANNEL_PROCESS_SIZE 36		/* without the command */
 size_t channel_put_resize(unsigned char out[CHANNEL_RESIZE_SIZE], const struct channel_resize *v);
 size_t channel_put_signal(unsigned char out[CHANNEL_SIGNAL_SIZE], const struct channel_signal *v);
 size_t channel_put_exited(unsigned char out[CHANNEL_EXITED_SIZE], const struct channel_exited *v);
 size_t channel_put_oom(unsigned char out[CHANNEL_OOM_SIZE], const struct channel_oom *v);
+size_t channel_put_processes(unsigned char out[CHANNEL_PROCESSES_SIZE], uint32_t above);
 /* Into a growing text, whose failures stick. */
 void channel_put_hello(struct buf *out, const char *release);
 void channel_put_exec(struct buf *out, const struct channel_exec *v);
 void channel_put_pids(struct buf *out, const int *pids, size_t n);
+/* false, and nothing is added: the answer would be too long. */
+bool channel_put_process(struct buf *out, const struct channel_process *v);
 
 int channel_get_hello(const struct channel_frame *f, struct channel_hello *ret);
 int channel_get_resize(const struct channel_frame *f, struct channel_resize *ret);
@@ -259,3 +280,6 @@ int channel_get_reply(const struct channel_frame *f, int *ret_code, struct chann
 int channel_get_paused(const struct channel_frame *answer, bool *ret);
 /* malloc'ed; each is a positive pid_t. */
 int channel_get_pids(const struct channel_frame *answer, int **ret_pids, size_t *ret_n);
+int channel_get_processes(const struct channel_frame *f, uint32_t *ret_above);
+/* The answer's next one, which is taken off it: 1, or 0 when there is none. Each is a positive pid_t, above the one before: last. */
+int channel_get_process(struct channel_frame *answer, uint32_t last, struct channel_process *ret);

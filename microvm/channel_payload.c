@@ -85,6 +85,33 @@ void channel_put_pids(struct buf *out, const int *pids, size_t n)
 		put_u32(out, (uint32_t)pids[i]);
 }
 
+size_t channel_put_processes(unsigned char out[CHANNEL_PROCESSES_SIZE], uint32_t above)
+{
+	le32_put(out, above);
+	return CHANNEL_PROCESSES_SIZE;
+}
+
+bool channel_put_process(struct buf *out, const struct channel_process *v)
+{
+	size_t n = v->command_size < CHANNEL_COMMAND_MAX ? v->command_size : CHANNEL_COMMAND_MAX;
+	unsigned char b[CHANNEL_PROCESS_SIZE];
+
+	if (out->len + sizeof(b) + n > CHANNEL_PROCESSES_MAX)
+		return false;
+	le32_put(b, v->pid);
+	le32_put(b + 4, v->parent);
+	le32_put(b + 8, v->uid);
+	le32_put(b + 12, v->terminal);
+	le64_put(b + 16, v->age_ms);
+	le64_put(b + 24, v->cpu_ms);
+	b[32] = (unsigned char)v->state;
+	b[33] = v->is_name;
+	le16_put(b + 34, (uint16_t)n);
+	buf_add(out, b, sizeof(b));
+	buf_add(out, v->command, n);
+	return true;
+}
+
 /* ---- decoding ---- */
 
 int channel_get_hello(const struct channel_frame *f, struct channel_hello *ret)
@@ -223,4 +250,35 @@ int channel_get_pids(const struct channel_frame *answer, int **ret_pids, size_t 
 	*ret_pids = pids;
 	*ret_n = n;
 	return 0;
+}
+
+int channel_get_processes(const struct channel_frame *f, uint32_t *ret_above)
+{
+	*ret_above = 0;
+	if (f->size != CHANNEL_PROCESSES_SIZE)
+		return bad("a question after processes of a wrong size");
+	*ret_above = le32_get(f->data);
+	return 0;
+}
+
+int channel_get_process(struct channel_frame *answer, uint32_t last, struct channel_process *ret)
+{
+	const unsigned char *b = answer->data;
+
+	*ret = (struct channel_process){ .pid = 0 };
+	if (answer->size == 0)
+		return 0;
+	if (answer->size < CHANNEL_PROCESS_SIZE || le16_get(b + 34) > CHANNEL_COMMAND_MAX ||
+	    answer->size - CHANNEL_PROCESS_SIZE < le16_get(b + 34))
+		return bad("a process of a wrong size");
+	*ret = (struct channel_process){
+		.pid = le32_get(b), .parent = le32_get(b + 4), .uid = le32_get(b + 8), .terminal = le32_get(b + 12),
+		.age_ms = le64_get(b + 16), .cpu_ms = le64_get(b + 24), .state = (char)b[32],
+		.command = (const char *)b + CHANNEL_PROCESS_SIZE, .command_size = le16_get(b + 34),
+	};
+	if (ret->pid <= last || ret->pid > INT_MAX || ret->parent > INT_MAX)
+		return bad("a process that cannot be");
+	answer->data += CHANNEL_PROCESS_SIZE + ret->command_size;
+	answer->size -= CHANNEL_PROCESS_SIZE + ret->command_size;
+	return get_bool(b[33], &ret->is_name) < 0 ? -EPROTO : 1;
 }

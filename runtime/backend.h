@@ -14,6 +14,7 @@
 #include "namespaces/process.h"
 #include "runtime/base/fd.h"
 #include "runtime/plan.h"
+#include "runtime/process_table.h"
 #include "runtime/state.h"
 
 /* One container in the hands of one command. */
@@ -85,9 +86,10 @@ struct backend_ops {
 	int (*paused)(struct instance *i, bool *ret_paused);
 	/* All of it or nothing. */
 	int (*update)(struct instance *i, const struct update_req *u);
-	/* The processes; malloc'ed. Their pids are the host's, unless pids_inside: then they are those of the guest's kernel. */
-	bool pids_inside;
+	/* The processes; malloc'ed. Their pids are the host's, unless there is `processes`: then they are those of the guest's kernel. */
 	int (*pids)(struct instance *i, pid_t **ret_pids, size_t *ret_n);
+	/* What a ps(1) would show of them, where the host's cannot see them. rows is the caller's to deinit, also after a failure. */
+	int (*processes)(struct instance *i, struct process_rows *rows);
 	/*
 	 * What it has used so far. The result is the caller's to deinit, also after a failure. -ENOTSUP: nothing
 	 * counts for it; -ENOENT: what counted is gone, and the container with it.

@@ -31,6 +31,8 @@
 #include "runtime/stats_wire.h"
 #include "runtime/vm_control.h"
 
+#define PROCESSES_MAX ((size_t)64 << 20)	/* bytes that the guest may tell of its processes */
+
 static int microvm_commit(struct instance *i)
 {
 	int r = sync_send(i->sync, SYNC_COMMIT);
@@ -150,6 +152,47 @@ static int microvm_pids(struct instance *i, pid_t **ret_pids, size_t *ret_n)
 
 	answer.data = (const unsigned char *)text;
 	return r < 0 ? r : channel_get_pids(&answer, ret_pids, ret_n);
+}
+
+static int add_process(struct process_rows *rows, const struct channel_process *p)
+{
+	return process_rows_add(rows, &(struct process_row){
+		.pid = p->pid, .parent = p->parent, .uid = p->uid, .terminal = p->terminal, .age_ms = p->age_ms, .cpu_ms = p->cpu_ms,
+		.zombie = p->state == 'Z', .is_name = p->is_name, .command_size = p->command_size,
+	}, p->command);
+}
+
+/* Those above *last, as many as fit in one answer; *last is then the last of them. */
+static int some_processes(struct instance *i, uint32_t *last, struct process_rows *rows, size_t *ret_size)
+{
+	_cleanup_free_ char *text = NULL;
+	struct channel_frame answer = { .size = 0 };
+	struct channel_process p;
+	int r = ask(i, VM_PROCESSES, (int)*last, 0, &text, &answer.size);
+
+	*ret_size = answer.size;
+	answer.data = (const unsigned char *)text;
+	while (r == 0 && (r = channel_get_process(&answer, *last, &p)) == 1) {
+		*last = p.pid;
+		r = add_process(rows, &p);
+	}
+	return r;
+}
+
+/* Until there are no more; it is the guest that says so. */
+static int microvm_processes(struct instance *i, struct process_rows *rows)
+{
+	uint32_t last = 0;
+	size_t total = 0, size;
+	int r;
+
+	do {
+		r = some_processes(i, &last, rows, &size);
+		total += size;
+		if (r == 0 && total > PROCESSES_MAX)
+			r = ERR_PLAIN(-E2BIG, "the container has too many processes to list");
+	} while (r == 0 && size > 0);
+	return r;
 }
 
 /* Did it end just now, so that nobody answered? Its socket goes a moment before its process does. */
@@ -303,8 +346,8 @@ const struct backend_ops backend_microvm = {
 	.set_paused = microvm_set_paused,
 	.paused = microvm_paused,
 	.update = microvm_update,
-	.pids_inside = true,
 	.pids = microvm_pids,
+	.processes = microvm_processes,
 	.stats = microvm_stats,
 	.oom = microvm_oom,
 	.failure = microvm_failure,

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "runtime/base/err.h"
@@ -15,6 +16,7 @@
 #include "runtime/base/parse_int.h"
 #include "runtime/base/str.h"
 #include "runtime/lifecycle.h"
+#include "runtime/process_table.h"
 
 extern char **environ;
 
@@ -125,59 +127,94 @@ static int print_table(char **ps_args, int n_args, const pid_t *pids, size_t n)
 	return 0;
 }
 
-static int get_pids(const char *root, const char *id, bool table, pid_t **ret_pids, size_t *ret_n)
+static int open_running(const char *root, const char *id, struct container *c, struct instance *i)
 {
-	_cleanup_container_ struct container c = CONTAINER_NULL;
-	_cleanup_instance_ struct instance i = INSTANCE_NULL;
 	enum container_status status;
 	pid_t pid;
-	int r = lifecycle_status(root, id, &c, &i, &status, &pid);
+	int r = lifecycle_status(root, id, c, i, &status, &pid);
 
 	if (r < 0)
 		return r;
 	if (status == STATUS_STOPPED || status == STATUS_CREATING)
 		return ERR_PLAIN(-ESRCH, "cannot list the processes of container \"%s\": container not running (%s)", id,
 				 status_name(status));
-	/* The host's ps(1) would show whoever happens to have these pids here. */
-	if (table && i.ops->pids_inside)
+	return 0;
+}
+
+static int json_list(struct instance *i)
+{
+	pid_t *pids = NULL;
+	size_t n = 0;
+	int r = i->ops->pids(i, &pids, &n);
+
+	if (r == 0) {
+		for (size_t k = 0; k < n; k++)
+			printf("%s%d", k == 0 ? "[" : ",", (int)pids[k]);
+		puts(n == 0 ? "[]" : "]");
+	}
+	free(pids);
+	return r;
+}
+
+static int host_table(struct instance *i, char **ps_args, int n_args)
+{
+	pid_t *pids = NULL;
+	size_t n = 0;
+	int r = i->ops->pids(i, &pids, &n);
+
+	if (r == 0)
+		r = print_table(ps_args, n_args, pids, n);
+	free(pids);
+	return r;
+}
+
+/* The host's ps(1) would show whoever happens to have these pids here. */
+static int guest_table(struct instance *i, char **ps_args, int n_args)
+{
+	_cleanup_process_rows_ struct process_rows list = PROCESS_ROWS_NULL;
+	_cleanup_buf_ struct buf text = BUF_NULL;
+	int r;
+
+	if (n_args > 1 || (n_args == 1 && !str_eq(ps_args[0], "-ef")))
 		return ERR_HINT(ERR_PLAIN(-ENOTSUP, "the processes of container \"%s\" run in a microVM, where the host's ps cannot see "
-					  "them", id),
-				"use --format json for the pids there, or exec the container's own ps");
-	return i.ops->pids(&i, ret_pids, ret_n);
+					  "them: options for it have no effect there", i->c->id),
+				"use none for the columns of ps -ef, or exec the container's own ps");
+	r = i->ops->processes(i, &list);
+	if (r < 0)
+		return r;
+	process_rows_print(&list, time(NULL), &text);
+	if (text.failed)
+		return ERR_NOMEM();
+	fputs(text.data, stdout);
+	return 0;
 }
 
 static int cmd_ps(const struct globals *g, int argc, char **argv)
 {
+	_cleanup_container_ struct container c = CONTAINER_NULL;
+	_cleanup_instance_ struct instance i = INSTANCE_NULL;
 	struct flags f = { NULL };
 	char **operands;
-	pid_t *pids = NULL;
-	size_t n_pids = 0;
-	bool json;
 	int n, r = command_options(&command_ps, &f, argc, argv, &operands, &n);
 
 	if (r != 0)
 		return r < 0 ? r : 0;
 	if (f.format != NULL && !str_eq(f.format, "table") && !str_eq(f.format, "json"))
 		return ERR_PLAIN(-EINVAL, "option --format: \"%s\" is neither table nor json", f.format);
-	json = f.format != NULL && str_eq(f.format, "json");
-	r = get_pids(g->root, operands[0], !json, &pids, &n_pids);
-	if (r == 0 && json) {
-		for (size_t i = 0; i < n_pids; i++)
-			printf("%s%d", i == 0 ? "[" : ",", (int)pids[i]);
-		puts(n_pids == 0 ? "[]" : "]");
-	} else if (r == 0) {
-		r = print_table(operands + 1, n - 1, pids, n_pids);
-	}
-	free(pids);
-	return r;
+	r = open_running(g->root, operands[0], &c, &i);
+	if (r < 0)
+		return r;
+	if (f.format != NULL && str_eq(f.format, "json"))
+		return json_list(&i);
+	return i.ops->processes != NULL ? guest_table(&i, operands + 1, n - 1) : host_table(&i, operands + 1, n - 1);
 }
 
 const struct command command_ps = {
 	.name = "ps",
 	.operands = "ID [PS-OPTION...]",
 	.summary = "Show the processes of a container.",
-	.details = "The pids are the host's; of a microVM they are the guest's, and --format json only. PS-OPTIONs go to ps(1) "
-		   "(default: -ef).",
+	.details = "The pids are the host's; of a microVM they are the guest's. PS-OPTIONs go to ps(1) (default: -ef); of a "
+		   "microVM there is this table only, with users as numbers.",
 	.options = rows,
 	.n_options = ARRAY_SIZE(rows),
 	.min_operands = 1,

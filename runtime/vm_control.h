@@ -39,6 +39,8 @@ enum vm_message_type {
 	VM_REPLY,		/* err, text */
 	VM_EXITED,		/* value: the status of wait(2) */
 	VM_OOM_EVENT,		/* bytes, channel_get_oom() */
+	/* Another one to the supervisor: the numbers of the others stay. */
+	VM_PROCESSES,		/* value: the pid above which they are; reply: bytes, channel_get_process() */
 };
 
 #define VM_FDS_MAX 4

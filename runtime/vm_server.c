@@ -210,6 +210,14 @@ static int request_resize(struct vm_connection *c, const struct vm_message *m)
 	return vm_guest_send(c->vm, CHANNEL_RESIZE, c->session->id, 0, payload, sizeof(payload));
 }
 
+static int request_processes(struct vm_connection *c, const struct vm_message *m)
+{
+	unsigned char payload[CHANNEL_PROCESSES_SIZE];
+
+	channel_put_processes(payload, (uint32_t)m->value);
+	return to_guest(c, CHANNEL_PROCESSES, VM_SESSION_MACHINE, payload, sizeof(payload));
+}
+
 static int request_start(struct vm_connection *c)
 {
 	if (c->vm->stage != VM_STAGE_CREATED)
@@ -269,6 +277,8 @@ static int request(struct vm_connection *c, const struct vm_message *m, const ch
 		return to_guest(c, CHANNEL_STATS, VM_SESSION_MACHINE, NULL, 0);
 	case VM_PIDS:
 		return to_guest(c, CHANNEL_PIDS, VM_SESSION_MACHINE, NULL, 0);
+	case VM_PROCESSES:
+		return request_processes(c, m);
 	case VM_OOM:
 		return to_guest(c, CHANNEL_OOM, VM_SESSION_MACHINE, NULL, 0);
 	case VM_WATCH:

@@ -15,6 +15,7 @@
 #include "microvm/guest/adapt.h"
 #include "microvm/guest/description.h"
 #include "microvm/guest/guest_image.h"
+#include "microvm/guest/guest_processes.h"
 #include "oci/spec.h"
 #include "namespaces/procfs.h"
 #include "runtime/backend.h"
@@ -233,6 +234,24 @@ static int pids(const struct job_call *c, struct buf *answer)
 	return r;
 }
 
+static int processes(const struct job_call *c, struct buf *answer)
+{
+	_cleanup_opened_ struct opened o = OPENED_NULL;
+	pid_t *list = NULL;
+	uint32_t above;
+	size_t n = 0;
+	int r = channel_get_processes(c->frame, &above);
+
+	if (r == 0)
+		r = open_container(c, &o);
+	if (r == 0)
+		r = backend_container.pids(&o.i, &list, &n);
+	if (r == 0)
+		guest_processes(list, n, above, answer);
+	free(list);
+	return r;
+}
+
 static int oom(const struct job_call *c, struct buf *answer)
 {
 	_cleanup_opened_ struct opened o = OPENED_NULL;
@@ -261,6 +280,7 @@ job_work *request_work(uint16_t type)
 		[CHANNEL_CREATE] = create, [CHANNEL_START] = start, [CHANNEL_EXEC] = exec, [CHANNEL_SIGNAL] = send_signal,
 		[CHANNEL_PAUSE] = set_paused, [CHANNEL_RESUME] = set_paused, [CHANNEL_PAUSED] = ask_paused,
 		[CHANNEL_UPDATE] = update, [CHANNEL_STATS] = stats, [CHANNEL_PIDS] = pids, [CHANNEL_OOM] = oom,
+		[CHANNEL_PROCESSES] = processes,
 	};
 
 	return type < ARRAY_SIZE(works) ? works[type] : NULL;

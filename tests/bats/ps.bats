@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# ps: the processes of a container, with the host's pids.
+# ps: the processes of a container, with the host's pids; those of a microVM, with the guest's.
 
 load helpers
 
@@ -111,3 +111,43 @@ load helpers
 @test "--format: an unknown name" {
 	refused 1 "neither table nor json" ps --format yaml "$ID"
 }
+
+# ---- of a microVM: the guest's processes in the columns of ps -ef ----
+
+in_microvm() {
+	requires root microvm
+	[ -n "${NACRE_ISOLATION-}" ] || use_microvm
+}
+
+@test "microvm: the head of ps -ef, and the container's processes only" {
+	in_microvm
+	sh_args 'sleep 1000 & exec sleep 2000'
+	nacre run -d "$ID" </dev/null
+	nacre exec -d --user 1000 "$ID" sleep 3000
+	wait_for 5 shows 1 'sleep 1000$'
+	nacre ps "$ID" >"$T/table"
+	cat "$T/table"
+	equals "UID          PID    PPID  C STIME TTY          TIME CMD" "$(head -n 1 "$T/table")"
+	equals $'0 sleep 1000\n0 sleep 2000\n1000 sleep 3000' "$(awk 'NR > 1 { print $1, $8, $9 }' "$T/table" | sort)"
+	equals "$(nacre ps --format json "$ID" | jq -r 'sort | .[]')" "$(awk 'NR > 1 { print $2 }' "$T/table")"
+	[[ "$(sed -n 2p "$T/table")" =~ ^0\ +[0-9]+\ +[0-9]+\ +[0-9]+\ [0-9]{2}:[0-9]{2}\ \?\ +00:00:0[0-9]\ sleep\ 2000$ ]]
+	nacre pause "$ID"
+	equals 4 "$(nacre ps --format table "$ID" -ef | wc -l)"
+	refused 1 "where the host's ps cannot see them: options for it have no effect there" ps "$ID" aux
+}
+
+@test "microvm: of a created one, of more processes than one answer has, without ps on the host" {
+	in_microvm
+	# Command lines of 3 KB each.
+	sh_args 'x=$(yes 1234567 | head -n 400 | tr -d "\n"); for i in $(seq 30); do sh -c "kill -STOP \$\$" name $x & done; wait'
+	nacre create "$ID" </dev/null >/dev/null 2>&1
+	equals 2 "$(nacre ps "$ID" | wc -l)"
+	nacre start "$ID"
+	wait_for 10 shows 30 'kill -STOP.*name 1234567'
+	PATH=/nowhere "$NACRE_BIN" --root "$ROOT" ps "$ID" >"$T/table"
+	equals 32 "$(wc -l <"$T/table")"
+	equals "$(awk 'NR > 1 { print $2 }' "$T/table")" "$(awk 'NR > 1 { print $2 }' "$T/table" | sort -nu)"
+}
+
+# shows N REGEX: so many lines of the table are like that.
+shows() { [ "$(nacre ps "$ID" | grep -c -- "$2")" = "$1" ]; }

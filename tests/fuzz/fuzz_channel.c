@@ -15,6 +15,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define PENDING_MAX (CHANNEL_HEADER + CHANNEL_TO_GUEST_MAX + CHANNEL_CHUNK)
 
+static void decode_processes(struct channel_frame *answer)
+{
+	struct channel_process p = { .pid = 0 };
+	uint32_t last = 0;
+
+	while (channel_get_process(answer, last, &p) == 1) {
+		assert(p.pid > last && p.command_size <= CHANNEL_COMMAND_MAX);
+		assert((const unsigned char *)p.command + p.command_size == answer->data);
+		last = p.pid;
+	}
+}
+
 static void decode_reply(const struct channel_frame *f)
 {
 	struct channel_frame answer;
@@ -32,6 +44,7 @@ static void decode_reply(const struct channel_frame *f)
 		for (size_t i = 0; i < n; i++)
 			assert(pids[i] > 0);
 	free(pids);
+	decode_processes(&answer);
 }
 
 static void decode(const struct channel_frame *f)
@@ -40,6 +53,7 @@ static void decode(const struct channel_frame *f)
 	struct channel_signal sig;
 	struct channel_exited end;
 	struct channel_exec exec;
+	uint32_t above;
 
 	if (f->type == CHANNEL_REPLY)
 		decode_reply(f);
@@ -47,6 +61,8 @@ static void decode(const struct channel_frame *f)
 		assert(channel_get_resize(f, &size) == 0);
 	if (f->type == CHANNEL_SIGNAL && channel_get_signal(f, &sig) == 0)
 		assert(sig.signal >= 1 && sig.signal <= 64);
+	if (f->type == CHANNEL_PROCESSES)
+		assert(channel_get_processes(f, &above) == 0);
 	if (f->type == CHANNEL_EXITED)
 		(void)channel_get_exited(f, &end);
 	if (f->type == CHANNEL_EXEC && channel_get_exec(f, &exec) == 0)

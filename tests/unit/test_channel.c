@@ -473,5 +473,81 @@ TEST(pids)
 	free(got);
 }
 
+TEST(processes)
+{
+	const struct channel_process one = { .pid = 7, .parent = 1, .uid = 1000, .terminal = 0x8801, .age_ms = 1ULL << 40, .cpu_ms = 1234,
+					     .state = 'S', .command = "sleep\0001000\0", .command_size = 11 };
+	const struct channel_process two = { .pid = 9, .state = 'Z', .is_name = true, .command = "x", .command_size = 1 };
+	_cleanup_buf_ struct buf b = BUF_NULL;
+	struct channel_process got;
+	struct channel_frame f;
+
+	CHECK(channel_put_process(&b, &one));
+	CHECK(channel_put_process(&b, &two));
+	f = (struct channel_frame){ .data = (unsigned char *)b.data, .size = b.len };
+	CHECK_INT(channel_get_process(&f, 0, &got), 1);
+	CHECK(got.pid == 7 && got.parent == 1 && got.uid == 1000 && got.terminal == 0x8801 && got.age_ms == 1ULL << 40);
+	CHECK(got.cpu_ms == 1234 && got.state == 'S' && !got.is_name && got.command_size == 11);
+	CHECK(memcmp(got.command, one.command, 11) == 0);
+	CHECK_INT(channel_get_process(&f, 7, &got), 1);
+	CHECK(got.pid == 9 && got.state == 'Z' && got.is_name && got.command_size == 1 && got.command[0] == 'x');
+	CHECK_INT(channel_get_process(&f, 9, &got), 0);
+}
+
+TEST(processes_that_cannot_be)
+{
+	const struct channel_process one = { .pid = 7, .command = "abc", .command_size = 3 };
+	struct channel_process got;
+	static const struct {
+		size_t at;
+		char value;
+		uint32_t last;
+	} cases[] = { { 0, 0, 0 }, { 0, 7, 7 }, { 0, 7, 8 }, { 3, -1, 0 }, { 7, -1, 0 }, { 33, 2, 0 }, { 34, 4, 0 }, { 35, 0x7f, 0 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_buf_ struct buf b = BUF_NULL;
+		struct channel_frame f;
+
+		if (!CHECK(channel_put_process(&b, &one)))
+			return;
+		b.data[cases[i].at] = cases[i].value;
+		f = (struct channel_frame){ .data = (unsigned char *)b.data, .size = b.len };
+		CHECK_INT(channel_get_process(&f, cases[i].last, &got), -EPROTO);
+	}
+	for (size_t size = 1; size < CHANNEL_PROCESS_SIZE + 3; size++) {
+		_cleanup_buf_ struct buf b = BUF_NULL;
+		struct channel_frame f;
+
+		if (!CHECK(channel_put_process(&b, &one)))
+			return;
+		f = (struct channel_frame){ .data = (unsigned char *)b.data, .size = size };
+		CHECK_INT(channel_get_process(&f, 0, &got), -EPROTO);
+	}
+}
+
+TEST(processes_fill_an_answer)
+{
+	static const char command[5000] = "long";
+	struct channel_process p = { .pid = 1, .command = command, .command_size = sizeof(command) };
+	_cleanup_buf_ struct buf b = BUF_NULL;
+	struct channel_process got = { .pid = 0 };
+	struct channel_frame f = { .size = 0 };
+	uint32_t above;
+
+	while (channel_put_process(&b, &p))
+		p.pid++;
+	CHECK_INT(p.pid, 1 + CHANNEL_PROCESSES_MAX / (CHANNEL_PROCESS_SIZE + CHANNEL_COMMAND_MAX));
+	f = (struct channel_frame){ .data = (unsigned char *)b.data, .size = b.len };
+	while (channel_get_process(&f, got.pid, &got) == 1)
+		CHECK_INT(got.command_size, CHANNEL_COMMAND_MAX);
+	CHECK_INT(f.size, 0);
+	f = (struct channel_frame){ .data = (const unsigned char *)"\x01\x02\x00\x00", .size = 4 };
+	CHECK_INT(channel_get_processes(&f, &above), 0);
+	CHECK_INT(above, 0x201);
+	f.size = 3;
+	CHECK_INT(channel_get_processes(&f, &above), -EPROTO);
+}
+
 TEST_MAIN(CASE(greeting), CASE(other_version), CASE(byte_by_byte), CASE(requests), CASE(flow), CASE(too_much_data), CASE(closing),
-	  CASE(sessions), CASE(broken_rules), CASE(headers), CASE(credits_wait), CASE(payloads), CASE(pids))
+	  CASE(sessions), CASE(broken_rules), CASE(headers), CASE(credits_wait), CASE(payloads), CASE(pids), CASE(processes),
+	  CASE(processes_that_cannot_be), CASE(processes_fill_an_answer))
