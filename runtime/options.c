@@ -20,6 +20,27 @@ static const struct option_row *find_long(const struct option_row *rows, size_t 
 	return NULL;
 }
 
+/* What a long option is called in arg: after one dash or two, before "=". */
+static const char *long_name(const char *arg, size_t *ret_len)
+{
+	const char *name = arg + (arg[1] == '-' ? 2 : 1);
+
+	*ret_len = strcspn(name, "=");
+	return name;
+}
+
+/*
+ * Callers that were written for runc know that Go's flags take a long option after a single dash, too: containerd's shim
+ * sends "-no-subreaper". A name that is there wins over a list of short options.
+ */
+static bool is_long(const struct option_row *rows, size_t n, const char *arg)
+{
+	size_t len;
+	const char *name = long_name(arg, &len);
+
+	return arg[1] == '-' || (len > 1 && find_long(rows, n, name, len) != NULL);
+}
+
 static const struct option_row *find_short(const struct option_row *rows, size_t n, char letter)
 {
 	for (size_t i = 0; i < n; i++)
@@ -83,9 +104,10 @@ static int needs_argument(const struct option_row *o)
 
 static int parse_long(const struct option_row *rows, size_t n, void *dest, int argc, char **argv, int *at)
 {
-	const char *name = argv[*at] + 2, *eq = strchr(name, '=');
-	const struct option_row *o = find_long(rows, n, name, eq != NULL ? (size_t)(eq - name) : strlen(name));
-	const char *value = eq != NULL ? eq + 1 : NULL;
+	size_t len;
+	const char *name = long_name(argv[*at], &len);
+	const struct option_row *o = find_long(rows, n, name, len);
+	const char *value = name[len] == '=' ? name + len + 1 : NULL;
 
 	if (o == NULL)
 		return ERR_PLAIN(-EINVAL, "unknown option \"%s\"", argv[*at]);
@@ -138,12 +160,12 @@ int options_parse(const struct option_row *rows, size_t n, void *dest, int argc,
 			++*at;
 			return 0;
 		}
-		if (str_eq(arg, "--help") || str_eq(arg, "-h")) {
+		if (str_eq(arg, "--help") || str_eq(arg, "-help") || str_eq(arg, "-h")) {
 			*ret_help = true;
 			return 0;
 		}
-		r = arg[1] == '-' ? parse_long(rows, n, dest, argc, argv, at) :
-				    parse_short(rows, n, dest, argc, argv, at);
+		r = is_long(rows, n, arg) ? parse_long(rows, n, dest, argc, argv, at) :
+					    parse_short(rows, n, dest, argc, argv, at);
 		if (r < 0)
 			return r;
 	}

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Command lines by table: a struct that receives the values, and one row an option. The
- * same rows make --help. Long options as "--x v" and "--x=v", short ones as "-x v" and
- * "-xv"; parsing stops at the first operand (`kill ID -9` is a signal) or after "--".
+ * same rows make --help. Long options as "--xx v" and "--xx=v", or after one dash as with
+ * runc ("-xx v"), short ones as "-x v" and "-xv"; parsing stops at the first operand
+ * (`kill ID -9` is a signal) or after "--".
  */
 #pragma once
 

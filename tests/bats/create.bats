@@ -441,66 +441,6 @@ remove_cgroup() {
 	nacre exec "$ID-b" true
 }
 
-@test "conmon's words: create, start, exec, kill, delete" {
-	sh_args 'exec sleep 1000'
-	nacre --cgroup-manager cgroupfs create --bundle "$BUNDLE" --pid-file "$T/pidfile" --no-new-keyring "$ID"
-	nacre start "$ID"
-	jq '.process | .args = ["true"]' config.json >"$T/process.json"
-	nacre exec --pid-file "$T/exec-pid" --process "$T/process.json" --detach "$ID"
-	[[ "$(cat "$T/exec-pid")" =~ ^[0-9]+$ ]]
-	nacre kill --all "$ID" 9
-	wait_for 10 has_status "$ID" stopped
-	nacre delete --force "$ID"
-}
-
-@test "the shim's words: every call with --log and --log-format json" {
-	local log="$BUNDLE/log.json"
-	args sleep 1000
-	shim() { nacre --log "$log" --log-format json "$@"; }
-	shim create --bundle "$BUNDLE" --pid-file "$BUNDLE/init.pid" "$ID"
-	shim start "$ID"
-	jq '.process | .args = ["true"]' config.json >"$T/process.json"
-	shim exec --process "$T/process.json" --detach --pid-file "$BUNDLE/exec.pid" "$ID"
-	[ "$(shim ps --format json "$ID" | jq -c 'map(type) | unique')" = '["number"]' ]
-	shim kill --all "$ID" 9
-	wait_for 10 has_status "$ID" stopped
-	shim delete "$ID"
-	[ ! -s "$log" ]
-	run shim delete "$ID"
-	[ "$status" -eq 1 ]
-	[[ "$(jq -s -r '.[-1].msg' "$log")" == *"does not exist"* ]]
-}
-
-@test "buildah's words: create, start, state again and again, kill without a signal, delete" {
-	args sleep 1000
-	nacre create --bundle "$BUNDLE" --pid-file "$T/pid" "$ID"
-	nacre start "$ID"
-	[[ "$(status_of "$ID")" =~ ^(creating|created|running|stopped)$ ]]
-	nacre kill "$ID" KILL
-	wait_for 10 has_status "$ID" stopped
-	nacre delete "$ID"
-}
-
-@test "buildkit's words: run --keep in the foreground, then delete" {
-	sh_args 'echo built; exit 3'
-	run --separate-stderr nacre --log "$T/log" --log-format json run --bundle "$BUNDLE" --keep "$ID"
-	[ "$status" -eq 3 ]
-	[ "$output" = built ]
-	nacre delete "$ID"
-}
-
-@test "CRI-O's words: --root as an argument of its own, stop signal by name" {
-	args sigreport
-	"$NACRE_BIN" --root="$ROOT" create --bundle "$BUNDLE" --pid-file "$T/pid" "$ID" >"$T/out"
-	"$NACRE_BIN" --root="$ROOT" start "$ID"
-	wait_for 10 grep -q ready "$T/out"
-	nacre kill "$ID" SIGRTMIN+3
-	wait_for 10 grep -qx 'RTMIN+3' "$T/out"
-	nacre kill -a "$ID" 9
-	wait_for 10 has_status "$ID" stopped
-	nacre delete --force "$ID"
-}
-
 # pidfd_receiver: listens at $T/pidfd and writes what it sees to $T/seen.
 pidfd_receiver() {
 	detached "$HELPERS/recvtty" -p "$T/pidfd" >"$T/seen"

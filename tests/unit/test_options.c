@@ -70,6 +70,29 @@ TEST(forms)
 	CHECK_INT(at, 0);
 }
 
+TEST(long_ones_after_one_dash)
+{
+	struct values v;
+	bool help;
+	int at;
+
+	CHECK_INT(parse("-flag -text x -number=7 -ignored ID", &v, &at, &help), 0);
+	CHECK(v.flag && !v.other && v.number == 7);
+	CHECK_STR(v.text, "x");
+	CHECK_INT(at, 5);
+	/* A part of a name, or more than one, is a list of short options. */
+	CHECK_INT(parse("-tex -lag=x -textx", &v, &at, &help), 0);
+	CHECK_STR(v.text, "extx");
+	CHECK_STR(v.list.v[0], "ag=x");
+	free(v.list.v);
+	CHECK_INT(parse("-help -none", &v, &at, &help), 0);
+	CHECK(help);
+	CHECK_INT(parse("-text", &v, &at, &help), -EINVAL);
+	CHECK(strstr(err_text(), "flag needs an argument") != NULL);
+	CHECK_INT(parse("-flag=maybe", &v, &at, &help), -EINVAL);
+	CHECK_INT(parse("-unknown", &v, &at, &help), -EINVAL);
+}
+
 TEST(mistakes)
 {
 	static const char *const lines[] = { "--none", "-x", "--text", "-n", "--number x", "--number -1", "--flag=maybe",
@@ -138,4 +161,4 @@ TEST(identity_of_processes)
 	CHECK(!proc_alive(0x7fffffff, now));
 }
 
-TEST_MAIN(CASE(forms), CASE(mistakes), CASE(signals), CASE(time_as_text), CASE(identity_of_processes))
+TEST_MAIN(CASE(forms), CASE(long_ones_after_one_dash), CASE(mistakes), CASE(signals), CASE(time_as_text), CASE(identity_of_processes))
