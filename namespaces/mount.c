@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "namespaces/copy_up.h"
+#include "namespaces/mount_parts.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/path_at.h"
@@ -116,7 +117,7 @@ static int propagate(const struct mount_req *m, int tree, int r)
 }
 
 /* Attributes and propagation of a tree; as few calls as the combination allows. */
-static int tree_attributes(const struct mount_req *m, int tree, bool default_slave)
+int mount_tree_attributes(const struct mount_req *m, int tree, bool default_slave)
 {
 	unsigned int rec = m->recursive ? AT_RECURSIVE : 0;
 	uint64_t slave = default_slave && m->n_propagation == 0 ? MS_SLAVE : 0;
@@ -163,7 +164,7 @@ int mount_open_tree(const struct mount_req *m, int *ret_tree)
 
 	if (tree < 0)
 		return ERR(-errno, "cannot mount \"%s\" at \"%s\"", m->source, m->target);
-	r = tree_attributes(m, tree, true);
+	r = mount_tree_attributes(m, tree, true);
 	if (r < 0)
 		return options_error(m, tree, r);
 	*ret_tree = take_fd(&tree);
@@ -236,7 +237,7 @@ int mount_new(const char *fstype, const char *source, const char *const *data, s
 }
 
 /* The detached mount of a file system; with the kernel's own words when it refuses. */
-static int fs_mount(const struct mount_req *m, uint64_t attrs, int *ret_fd)
+int mount_fs(const struct mount_req *m, uint64_t attrs, int *ret_fd)
 {
 	const char *fstype = m->fstype;
 	_cleanup_close_ int fsfd = fsopen(fstype, FSOPEN_CLOEXEC);
@@ -309,22 +310,25 @@ static int mount2_at(const struct mount_req *m, const char *fstype, int target)
 }
 
 /*
- * The plan has refused places inside /proc by their names; a symlink of the image may lead
- * there under another one.
+ * The plan has refused places inside /proc by their names; a symlink of the image may lead there under another one, and
+ * in a running container any place may be a procfs by now.
  */
-static int refuse_proc(const struct mount_req *m, int target)
+static int refuse_proc(const struct mount_context *c, const struct mount_req *m, int target, bool links)
 {
 	struct statfs fs;
 
+	if (!links && !c->live)
+		return 0;
 	if (fstatfs(target, &fs) < 0)
 		return ERR(-errno, "cannot look at the mount point \"%s\"", m->target);
-	if (fs.f_type == PROC_SUPER_MAGIC)
-		return ERR_PLAIN(-EPERM, "\"%s\" cannot be mounted because a symlink leads it inside /proc", m->target);
+	if (fs.f_type == PROC_SUPER_MAGIC && (links || !(str_eq(m->target, "/proc") || str_starts(m->target, "/proc/"))))
+		return ERR_PLAIN(-EPERM, "\"%s\" cannot be mounted because %s inside /proc", m->target,
+				 links ? "a symlink leads it" : "it is");
 	return 0;
 }
 
 /* proc and sysfs, and what says dest-nofollow, only on a real directory: a symlink there was CVE-2023-27561. */
-static int fs_target(const struct mount_context *c, const struct mount_req *m, int *ret_fd)
+int mount_fs_target(const struct mount_context *c, const struct mount_req *m, int *ret_fd)
 {
 	bool strict = m->dest_nofollow || str_eq(m->fstype, "proc") || str_eq(m->fstype, "sysfs"), links = false;
 	int r;
@@ -340,7 +344,7 @@ static int fs_target(const struct mount_context *c, const struct mount_req *m, i
 	r = path_mkdirs_links(c->root, m->target, 0755, ret_fd, &links);
 	if (r < 0)
 		return ERR(r, "cannot make the mount point \"%s\"", m->target);
-	return links ? refuse_proc(m, *ret_fd) : 0;
+	return refuse_proc(c, m, *ret_fd, links);
 }
 
 /* As path_mkdirs() and path_mkfile(), but a symlink in the last place is the mount point itself. */
@@ -362,7 +366,7 @@ static int nofollow_target(const struct mount_context *c, const struct mount_req
 	return *ret_fd < 0 ? -errno : 0;
 }
 
-static int bind_target(const struct mount_context *c, const struct mount_req *m, mode_t type, int *ret_fd)
+int mount_bind_target(const struct mount_context *c, const struct mount_req *m, mode_t type, int *ret_fd)
 {
 	bool links = false;
 	int r;
@@ -380,7 +384,7 @@ static int bind_target(const struct mount_context *c, const struct mount_req *m,
 	}
 	if (r < 0)
 		return ERR(r, "cannot make the mount point \"%s\"", m->target);
-	return links ? refuse_proc(m, *ret_fd) : 0;
+	return refuse_proc(c, m, *ret_fd, links);
 }
 
 /* copy-symlink: no mount, the same symlink at the target. What is there already must be just that. */
@@ -406,7 +410,7 @@ static int copy_symlink(const struct mount_context *c, const struct mount_req *m
 	return 0;
 }
 
-static int attach_at(const struct mount_req *m, int mountfd, int target)
+int mount_attach_at(const struct mount_req *m, int mountfd, int target)
 {
 	int r = mount_attach(mountfd, target);
 
@@ -432,10 +436,10 @@ static int bind_apply(const struct mount_context *c, const struct mount_req *m, 
 		return ERR(-errno, "cannot look at the source of the mount at \"%s\"", m->target);
 	if (m->copy_symlink && S_ISLNK(st.st_mode))
 		return copy_symlink(c, m, tree);
-	r = bind_target(c, m, st.st_mode, &target);
+	r = mount_bind_target(c, m, st.st_mode, &target);
 	if (r < 0)
 		return r;
-	return attach_at(m, tree, target);
+	return mount_attach_at(m, tree, target);
 }
 
 /* remount: of the mount that is at the target; data and superblock flags when there are any. */
@@ -445,7 +449,7 @@ static int remount_apply(const struct mount_context *c, const struct mount_req *
 	int r = path_open(c->root, m->target, O_PATH, &target);
 
 	if (r == 0)
-		r = tree_attributes(m, target, false);
+		r = mount_tree_attributes(m, target, false);
 	if (r < 0)
 		return ERR(r, "cannot remount \"%s\"", m->target);
 	if (m->bind || (m->n_data == 0 && m->sb_set == 0 && m->sb_clr == 0))
@@ -466,7 +470,7 @@ static int fs_mount_at(const struct mount_context *c, const struct mount_req *m)
 {
 	_cleanup_close_ int mountfd = FD_NONE;
 	struct mount_req rest = *m;
-	int target = FD_NONE, r = fs_target(c, m, &target);
+	int target = FD_NONE, r = mount_fs_target(c, m, &target);
 
 	if (r < 0)
 		return r;
@@ -478,14 +482,14 @@ static int fs_mount_at(const struct mount_context *c, const struct mount_req *m)
 	}
 	if (mount2_must(m))
 		return ERR(r < 0 ? r : -EINVAL, "cannot mount %s at \"%s\"", m->fstype, m->target);
-	r = fs_mount(m, m->attr_set, &mountfd);
+	r = mount_fs(m, m->attr_set, &mountfd);
 	if (r < 0)
 		return r;
 	rest.attr_set = rest.attr_clr = 0;
-	r = tree_attributes(&rest, mountfd, false);
+	r = mount_tree_attributes(&rest, mountfd, false);
 	if (r < 0)
 		return ERR(r, "cannot set the options of the mount at \"%s\"", m->target);
-	return attach_at(m, mountfd, target);
+	return mount_attach_at(m, mountfd, target);
 }
 
 /* A host tree in place of a file system that this user namespace may not mount anew. */
@@ -503,13 +507,13 @@ static int bind_instead(const struct mount_context *c, const struct mount_req *m
 	tree = open_tree(AT_FDCWD, host, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 	if (tree < 0)
 		return ERR(-errno, "cannot mount \"%s\" at \"%s\"", host, m->target);
-	r = tree_attributes(&b, tree, true);
+	r = mount_tree_attributes(&b, tree, true);
 	if (r < 0)
 		return ERR(r, "cannot set the options of the mount at \"%s\"", m->target);
-	r = fs_target(c, m, &target);
+	r = mount_fs_target(c, m, &target);
 	if (r < 0)
 		return r;
-	return attach_at(&b, tree, target);
+	return mount_attach_at(&b, tree, target);
 }
 
 /*
@@ -539,7 +543,7 @@ static int cgroup_apply(const struct mount_context *c, const struct mount_req *m
 }
 
 /* Its root is as the covered directory, unless an option says how it is. */
-static int fill_tmpfs(const struct mount_req *m, int from, int to)
+int mount_fill_tmpfs(const struct mount_req *m, int from, int to)
 {
 	bool said = false;
 	int r = copy_up(from, to);
@@ -556,19 +560,19 @@ static int tmpfs_apply(const struct mount_context *c, const struct mount_req *m,
 {
 	_cleanup_close_ int mountfd = FD_NONE, target = FD_NONE;
 	struct mount_req rest = *m;
-	int r = fs_target(c, m, &target);
+	int r = mount_fs_target(c, m, &target);
 
 	if (r == 0)
-		r = fs_mount(m, m->attr_set & ~(uint64_t)MOUNT_ATTR_RDONLY, &mountfd);
+		r = mount_fs(m, m->attr_set & ~(uint64_t)MOUNT_ATTR_RDONLY, &mountfd);
 	if (r == 0 && m->copy_up)
-		r = fill_tmpfs(m, target, mountfd);
+		r = mount_fill_tmpfs(m, target, mountfd);
 	if (r < 0)
 		return r;
 	rest.attr_set = rest.attr_clr = 0;
-	r = tree_attributes(&rest, mountfd, false);
+	r = mount_tree_attributes(&rest, mountfd, false);
 	if (r < 0)
 		return ERR(r, "cannot set the options of the mount at \"%s\"", m->target);
-	r = attach_at(m, mountfd, target);
+	r = mount_attach_at(m, mountfd, target);
 	if (r == 0 && (m->attr_set & MOUNT_ATTR_RDONLY))
 		*ret_late_ro = take_fd(&mountfd);
 	return r;

@@ -30,6 +30,7 @@ struct mount_context {
 	const char *cgroup_dir;	/* host path of the container's cgroup, NULL: none */
 	bool cgroup_ns;		/* the container has a cgroup namespace of its own */
 	bool user_ns;
+	bool live;		/* it runs, and nothing that was true of its mounts need be true any more: mount_live.h */
 };
 
 /*

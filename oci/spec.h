@@ -353,6 +353,12 @@ int spec_parse_process(const char *name, const char *text, size_t len, struct sp
  */
 int spec_parse_resources(const char *name, const char *text, size_t len, struct spec **ret_spec);
 
+/*
+ * Parses a list of mounts alone (mounts add, runtime-spec "mounts"), or as the "mounts" of an object.
+ * *ret_spec has only arena, mounts and n_mounts set.
+ */
+int spec_parse_mounts(const char *name, const char *text, size_t len, struct spec **ret_spec);
+
 void spec_free(struct spec *s);
 void spec_freep(struct spec **s);
 #define _cleanup_spec_ __attribute__((cleanup(spec_freep)))

@@ -172,23 +172,28 @@ static int check_id_maps(const struct spec_reader *r, const char *path, const st
 	return 0;
 }
 
-static int check_mounts(const struct spec_reader *r, const struct spec *s)
+int spec_check_mounts(const struct spec_reader *r, const struct spec *s, const char *prefix)
 {
 	for (size_t i = 0; i < s->n_mounts; i++) {
 		const struct spec_mount *m = &s->mounts[i];
 		char path[64];
 		int ret;
 
-		snprintf(path, sizeof(path), "mounts[%zu].uidMappings", i);
+		snprintf(path, sizeof(path), "%s[%zu].uidMappings", prefix, i);
 		ret = check_id_maps(r, path, m->uid_map, m->n_uid_map);
 		if (ret < 0)
 			return ret;
-		snprintf(path, sizeof(path), "mounts[%zu].gidMappings", i);
+		snprintf(path, sizeof(path), "%s[%zu].gidMappings", prefix, i);
 		ret = check_id_maps(r, path, m->gid_map, m->n_gid_map);
 		if (ret < 0)
 			return ret;
 	}
 	return 0;
+}
+
+static int check_document_mounts(const struct spec_reader *r, const struct spec *s)
+{
+	return spec_check_mounts(r, s, "mounts");
 }
 
 /* Devices */
@@ -244,7 +249,7 @@ int spec_check(const struct spec_reader *r, const struct spec *s)
 {
 	static int (*const checks[])(const struct spec_reader *, const struct spec *) = {
 		check_version, check_root, check_document_process, check_namespaces, check_needs,
-		check_user_maps, check_mounts, check_devices,
+		check_user_maps, check_document_mounts, check_devices,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {

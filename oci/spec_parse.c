@@ -135,6 +135,19 @@ static int read_resources(const struct spec_reader *r, const struct json *tree, 
 	return spec_read_object(r, tree, &spec_shape_resources, &s->linux_.resources);
 }
 
+/* crun's form, the list alone, or an object that has it by its name. */
+static int read_mounts(const struct spec_reader *r, const struct json *tree, struct spec *s)
+{
+	static const struct field field = { F_LIST(struct spec, "mounts", struct spec_mount, mounts, n_mounts, &mount_shape) };
+	const struct json *list = tree->type == JSON_OBJECT ? json_member(tree, "mounts") : tree;
+	int ret;
+
+	if (list == NULL)
+		return spec_missing(r, tree, "mounts");
+	ret = read_list(r, list, &field, s);
+	return ret < 0 ? ret : spec_check_mounts(r, s, list == tree ? "" : "mounts");
+}
+
 static int parse(const char *name, const char *text, size_t len, text_reader *read, struct spec **ret_spec)
 {
 	_cleanup_spec_ struct spec *s = NULL;
@@ -174,6 +187,11 @@ int spec_parse_process(const char *name, const char *text, size_t len, struct sp
 int spec_parse_resources(const char *name, const char *text, size_t len, struct spec **ret_spec)
 {
 	return parse(name, text, len, read_resources, ret_spec);
+}
+
+int spec_parse_mounts(const char *name, const char *text, size_t len, struct spec **ret_spec)
+{
+	return parse(name, text, len, read_mounts, ret_spec);
 }
 
 /* Opens a regular file only: a FIFO in its place must not make the runtime wait. */

@@ -27,4 +27,5 @@ extern const struct shape spec_shape_id_map;	/* struct spec_id_map */
 
 /* prefix: the JSON path before the process' properties, "process." or "". */
 int spec_check_process(const struct spec_reader *r, const struct spec_process *p, const char *prefix);
+int spec_check_mounts(const struct spec_reader *r, const struct spec *s, const char *prefix);
 int spec_check(const struct spec_reader *r, const struct spec *s);

@@ -106,6 +106,12 @@ struct backend_ops {
 	int (*watch)(struct instance *i, struct backend_watch *ret);
 	/* ooms and kills now; watch->oom is quiet then until they change. -ENOENT without text: nothing counts any more. */
 	int (*watch_oom)(const struct backend_watch *w, struct cgroup_oom *ret);
+	/*
+	 * Mounts that come to one that runs, all of p's or none, and how they are known later: ids, one for each; and one that goes
+	 * again, -ENOENT when it is not there any more. NULL as functions: it is not possible.
+	 */
+	int (*add_mounts)(struct instance *i, const struct plan *p, uint64_t *ids);
+	int (*remove_mount)(struct instance *i, const char *target, uint64_t id, bool lazy);
 	/* Kills what runs and removes what was made, half-made included. Idempotent. */
 	int (*destroy)(struct instance *i);
 };

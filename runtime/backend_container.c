@@ -417,5 +417,7 @@ const struct backend_ops backend_container = {
 	.oom = container_oom,
 	.watch = container_watch,
 	.watch_oom = container_watch_oom,
+	.add_mounts = container_add_mounts,
+	.remove_mount = container_remove_mount,
 	.destroy = container_destroy,
 };

@@ -70,6 +70,25 @@ int child_init_main(void *arg);
  */
 int child_exec_stage(void *arg);
 
+/*
+ * mounts add, mounts remove: in the container's mount and user namespace, and in those that file systems are of (network, ipc,
+ * cgroup); not in its pid namespace, where the container could see it. Ends with SYNC_READY, or an error when nothing has changed.
+ */
+struct child_mounts {
+	int sync, pidfd, proc;		/* proc: procfs_open()'s */
+	unsigned int ns_flags;		/* the container's own */
+	/* add: */
+	const struct plan *plan;	/* NULL: remove */
+	int *trees;			/* one for each of plan->mounts, FD_NONE: none, or with open_trees to be opened here */
+	bool open_trees;		/* as the user namespace's root, in a mount namespace made for that */
+	uint64_t *ids;			/* shared with the runtime: one for each */
+	/* remove: */
+	const char *target;
+	uint64_t id;
+	bool lazy;
+};
+int child_mounts_main(void *arg);
+
 #define CHILD_PROCESS_NULL                                                                                             \
 	{ .sync = FD_NONE, .console = FD_NONE, .proc = FD_NONE, .apparmor = FD_NONE, .selinux = FD_NONE, .pts = FD_NONE }
 

@@ -57,5 +57,5 @@ struct create_options;
 int globals_create_options(const struct globals *g, struct create_options *o);
 
 extern const struct command command_compare, command_create, command_delete, command_doctor, command_events, command_exec, command_explain,
-	command_features, command_kill, command_list, command_pause, command_ps, command_resume, command_run, command_spec,
+	command_features, command_kill, command_list, command_mounts, command_pause, command_ps, command_resume, command_run, command_spec,
 	command_start, command_state, command_stats, command_update;

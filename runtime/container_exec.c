@@ -36,28 +36,33 @@ static int open_init_cgroup(struct instance *i, int *ret_fd)
 	return cgroup_open(&i->host, path, ret_fd);
 }
 
-/* The stage process (see child.h), in the container's cgroup. */
-static int exec_spawn(struct instance *i, struct child_exec *c, const struct exec_launch *l, int *ret_pidfd)
+int container_spawn_inside(struct instance *i, const char *sub, int (*fn)(void *arg), void *arg, int *ret_pidfd)
 {
 	_cleanup_close_ int cgroup = FD_NONE;
 	const struct ns_req none = { 0 };
 	pid_t pid;
-	int r = container_open_cgroup(i, l->cgroup, &cgroup);
+	int r = container_open_cgroup(i, sub, &cgroup);
 
 	if (r < 0)
 		return ERR_CONTEXT(r, "cannot enter the cgroup of container \"%s\"", i->c->id);
+	r = ns_spawn(&none, cgroup, fn, arg, &pid, ret_pidfd);
+	if ((r != -EBUSY && r != -EOPNOTSUPP) || sub != NULL)
+		return r;
+	/* The container has made sub-cgroups and hands controllers down, as a systemd in it does. */
+	fd_close(&cgroup);
+	r = open_init_cgroup(i, &cgroup);
+	return r < 0 ? r : ns_spawn(&none, cgroup, fn, arg, &pid, ret_pidfd);
+}
+
+/* The stage process (see child.h), in the container's cgroup. */
+static int exec_spawn(struct instance *i, struct child_exec *c, const struct exec_launch *l, int *ret_pidfd)
+{
 	c->pidfd = i->pidfd;
 	c->ns_flags = i->c->state.ns_flags;
 	c->user_ns = (c->ns_flags & CLONE_NEWUSER) != 0;
 	c->chroot = c->ns_flags & CLONE_NEWNS ? NULL : i->c->state.rootfs;
 	c->keyring = i->c->state.new_keyring ? i->c->id : NULL;
-	r = ns_spawn(&none, cgroup, child_exec_stage, c, &pid, ret_pidfd);
-	if ((r != -EBUSY && r != -EOPNOTSUPP) || l->cgroup != NULL)
-		return r;
-	/* The container has made sub-cgroups and hands controllers down, as a systemd in it does. */
-	fd_close(&cgroup);
-	r = open_init_cgroup(i, &cgroup);
-	return r < 0 ? r : ns_spawn(&none, cgroup, child_exec_stage, c, &pid, ret_pidfd);
+	return container_spawn_inside(i, l->cgroup, child_exec_stage, c, ret_pidfd);
 }
 
 static int exec_serve(struct instance *i, const struct child_exec *c, int sync, pid_t *ret_pid, int *ret_pidfd)

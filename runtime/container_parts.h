@@ -41,6 +41,8 @@ int container_run_hooks(struct instance *i);
 int container_use_cgroup(struct instance *i);
 /* i->pidfd: the container's first process; -ESRCH with the words engines look for. */
 int container_use_pidfd(struct instance *i);
+/* A process of ours in the container's cgroup, or a sub-cgroup of it, which runs fn(arg) in a copy of this process. */
+int container_spawn_inside(struct instance *i, const char *sub, int (*fn)(void *arg), void *arg, int *ret_pidfd);
 /* Which signals our caller ignores, for the child to reset. */
 int container_read_ignored(struct child_process *c);
 /* What has to be set from outside: the child may lack the right in its user namespace. */
@@ -60,4 +62,6 @@ int container_stats(struct instance *i, struct cgroup_stats *ret);
 int container_oom(struct instance *i, struct cgroup_oom *ret);
 int container_watch(struct instance *i, struct backend_watch *ret);
 int container_watch_oom(const struct backend_watch *w, struct cgroup_oom *ret);
+int container_add_mounts(struct instance *i, const struct plan *p, uint64_t *ids);
+int container_remove_mount(struct instance *i, const char *target, uint64_t id, bool lazy);
 int container_exec_start(struct instance *i, int sync, pid_t pid);

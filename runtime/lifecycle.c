@@ -51,9 +51,8 @@ int lifecycle_status(const char *root, const char *id, struct container *c, stru
 	return r;
 }
 
-/* Opens and locks, waiting for whoever works on it. */
-static int open_locked(const char *root, const char *id, struct container *c, struct instance *i,
-		       enum container_status *ret_status, pid_t *ret_pid)
+int lifecycle_open_locked(const char *root, const char *id, struct container *c, struct instance *i,
+			  enum container_status *ret_status, pid_t *ret_pid)
 {
 	int r = container_open(root, id, c);
 
@@ -159,7 +158,7 @@ int lifecycle_start(const char *root, const char *id)
 	enum container_status status;
 	bool paused = false;
 	pid_t pid;
-	int r = open_locked(root, id, &c, &i, &status, &pid);
+	int r = lifecycle_open_locked(root, id, &c, &i, &status, &pid);
 
 	if (r < 0)
 		return r;
@@ -226,7 +225,7 @@ int lifecycle_set_paused(const char *root, const char *id, bool paused)
 	_cleanup_instance_ struct instance i = INSTANCE_NULL;
 	enum container_status status;
 	pid_t pid;
-	int r = open_locked(root, id, &c, &i, &status, &pid);
+	int r = lifecycle_open_locked(root, id, &c, &i, &status, &pid);
 
 	if (r < 0)
 		return r;
@@ -260,7 +259,7 @@ int lifecycle_update(const char *root, const char *id, const struct update_optio
 	_cleanup_free_ char *before = NULL;
 	enum container_status status;
 	pid_t pid;
-	int r = open_locked(root, id, &c, &i, &status, &pid);
+	int r = lifecycle_open_locked(root, id, &c, &i, &status, &pid);
 
 	if (r < 0)
 		return r;

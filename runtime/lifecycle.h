@@ -88,9 +88,24 @@ struct update_options {
  */
 int lifecycle_update(const char *root, const char *id, const struct update_options *o, const char *name);
 
+struct mounts_options {
+	const struct spec *mounts;	/* spec_parse_mounts()'; remove looks at the destinations only */
+	const char *name;		/* of their file, in error texts */
+	bool lazy;			/* remove: also what is in use */
+};
+
+/* mounts add: all of them or none, of a container that runs, or waits for its start. */
+int lifecycle_add_mounts(const char *root, const char *id, const struct mounts_options *o);
+/* mounts remove: of those that were added, in the order given; the first that cannot go ends it. */
+int lifecycle_remove_mounts(const char *root, const char *id, const struct mounts_options *o);
+
 /* Opens the container and asks for its status now. */
 int lifecycle_status(const char *root, const char *id, struct container *c, struct instance *i,
 		     enum container_status *ret_status, pid_t *ret_pid);
+
+/* Opens and locks, waiting for whoever works on it. */
+int lifecycle_open_locked(const char *root, const char *id, struct container *c, struct instance *i,
+			  enum container_status *ret_status, pid_t *ret_pid);
 
 /*
  * poststart hooks of a container whose lock is held; it is let go, since a hook that hangs

@@ -24,7 +24,7 @@
 static const struct command *const commands[] = {
 	&command_run,	 &command_create, &command_start,  &command_exec,    &command_kill,	&command_delete,
 	&command_state,	 &command_list,	  &command_ps,	   &command_stats,   &command_events,	&command_pause,
-	&command_resume, &command_update, &command_spec,   &command_explain, &command_features, &command_doctor,
+	&command_resume, &command_update, &command_mounts, &command_spec,   &command_explain, &command_features, &command_doctor,
 	&command_compare,
 };
 

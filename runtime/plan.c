@@ -246,9 +246,39 @@ int plan_build(struct spec *spec, const struct plan_options *o, struct plan **re
 	p->id = o->id;
 	p->bundle = o->bundle;
 	p->oci_version = spec->oci_version;
+	p->mounts_at = "config.json: mounts";
 	p->no_pivot = o->no_pivot;
 	p->new_keyring = !o->no_new_keyring;
 	r = build_all(p, o);
+	if (r < 0) {
+		plan_free(p);
+		return r;
+	}
+	*ret_plan = p;
+	return 0;
+}
+
+int plan_build_live(struct spec *spec, const struct plan_live_options *o, struct plan **ret_plan)
+{
+	struct plan *p = arena_alloc(spec->arena, sizeof(*p));
+	int r = 0;
+
+	if (p == NULL) {
+		spec_free(spec);
+		return ERR_NOMEM();
+	}
+	spec->mounts = o->more->mounts;
+	spec->n_mounts = o->more->n_mounts;
+	p->spec = spec;
+	p->arena = spec->arena;
+	p->bundle = o->bundle;
+	p->mounts_at = arena_printf(p->arena, "%s: ", o->name);
+	if (p->mounts_at == NULL)
+		r = ERR_NOMEM();
+	if (r == 0)
+		r = build_namespaces(p);
+	if (r == 0)
+		r = plan_build_live_mounts(p, o->ns_flags);
 	if (r < 0) {
 		plan_free(p);
 		return r;

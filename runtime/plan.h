@@ -126,6 +126,7 @@ struct plan {
 
 	struct mount_req *mounts;
 	size_t n_mounts;
+	const char *mounts_at;			/* what they are in an error: "config.json: mounts" */
 	unsigned long isolate;			/* MS_SLAVE or MS_PRIVATE on all of the host's mounts */
 	unsigned long root_propagation;		/* 0: untouched */
 	bool default_devices;			/* /dev is the container's own, not a bind mount */
@@ -172,6 +173,17 @@ int plan_build(struct spec *spec, const struct plan_options *o, struct plan **re
 void plan_free(struct plan *p);
 void plan_freep(struct plan **p);
 #define _cleanup_plan_ __attribute__((cleanup(plan_freep)))
+
+/*
+ * The mounts alone, for `mounts add`: more's, read from name, into the container that spec made with the namespaces ns_flags
+ * (its own, bits CLONE_NEW*). Ownership as plan_build(); more stays the caller's and must outlive the plan.
+ */
+struct plan_live_options {
+	const struct spec *more;
+	const char *name, *bundle;
+	unsigned int ns_flags;
+};
+int plan_build_live(struct spec *spec, const struct plan_live_options *o, struct plan **ret_plan);
 
 /* The process part alone, for exec: in a. sp stays the caller's and must outlive *ret. */
 int plan_process(struct arena *a, const struct spec_process *sp, unsigned int preserve_fds, unsigned int listen_fds,

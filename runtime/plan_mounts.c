@@ -48,21 +48,23 @@ static int build_idmap_text(struct plan *p, size_t i, struct mount_req *m)
 	if (maps == NULL)
 		return ERR_NOMEM();
 	if (p->spec->mounts[i].n_uid_map > 0)
-		return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu].options: idmap=%s: the mount has uidMappings already", i, m->idmap_text);
+		return ERR_PLAIN(-EINVAL, "%s[%zu].options: idmap=%s: the mount has uidMappings already", p->mounts_at, i, m->idmap_text);
 	r = idmap_option_parse(p->arena, m->idmap_text, plan_has_new_ns(p, CLONE_NEWUSER) ? &p->userns : NULL, maps);
 	m->idmap_maps = maps;
-	return r < 0 ? ERR_CONTEXT(r, "config.json: mounts[%zu].options: idmap", i) : 0;
+	return r < 0 ? ERR_CONTEXT(r, "%s[%zu].options: idmap", p->mounts_at, i) : 0;
 }
 
 /* Words that the kernel passes over when a tree is bound: they are of the file system, which is mounted already. */
-static void warn_bind(size_t i, const struct mount_req *m)
+static void warn_bind(const struct plan *p, size_t i)
 {
+	const struct mount_req *m = &p->mounts[i];
+
 	if (!m->bind)
 		return;
 	for (size_t k = 0; k < m->n_data; k++)
-		log_warning("config.json: mounts[%zu].options: \"%s\" means nothing for a bind mount", i, m->data[k]);
+		log_warning("%s[%zu].options: \"%s\" means nothing for a bind mount", p->mounts_at, i, m->data[k]);
 	if ((m->sb_set & ~(uint32_t)MOUNT_SB_SILENT) != 0)
-		log_warning("config.json: mounts[%zu].options: sync, dirsync, lazytime, mand and iversion mean nothing for a bind mount", i);
+		log_warning("%s[%zu].options: sync, dirsync, lazytime, mand and iversion mean nothing for a bind mount", p->mounts_at, i);
 }
 
 /*
@@ -103,7 +105,7 @@ static int build_mount(struct plan *p, size_t i)
 	int r = path_clean(in->destination, clean);
 
 	if (r < 0)
-		return ERR(r, "config.json: mounts[%zu].destination", i);
+		return ERR(r, "%s[%zu].destination", p->mounts_at, i);
 	m->target = arena_strdup(p->arena, clean);
 	if (m->target == NULL)
 		return ERR_NOMEM();
@@ -111,7 +113,7 @@ static int build_mount(struct plan *p, size_t i)
 	m->fstype = in->type;
 	r = mount_options_parse(p->arena, in->options.v, in->options.n, m);
 	if (r < 0)
-		return ERR_CONTEXT(r, "config.json: mounts[%zu].options", i);
+		return ERR_CONTEXT(r, "%s[%zu].options", p->mounts_at, i);
 	r = build_idmap(p, i, m);
 	if (r < 0)
 		return r;
@@ -126,15 +128,15 @@ static int build_mount(struct plan *p, size_t i)
 	if (m->bind && !m->remount) {
 		m->fstype = NULL;
 		if (m->source == NULL || *m->source == '\0')
-			return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu].source: a bind mount needs one", i);
+			return ERR_PLAIN(-EINVAL, "%s[%zu].source: a bind mount needs one", p->mounts_at, i);
 		if (m->source[0] != '/')
 			m->source = arena_printf(p->arena, "%s/%s", p->bundle, m->source);
 		if (m->source == NULL)
 			return ERR_NOMEM();
 	} else if (!m->remount && (m->fstype == NULL || *m->fstype == '\0')) {
-		return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu].type: is required for a mount that is no bind mount", i);
+		return ERR_PLAIN(-EINVAL, "%s[%zu].type: is required for a mount that is no bind mount", p->mounts_at, i);
 	}
-	warn_bind(i, m);
+	warn_bind(p, i);
 	return plan_check_mount(p, i);
 }
 
@@ -207,6 +209,23 @@ int plan_build_mounts(struct plan *p)
 			p->default_devices = false;
 	}
 	return 0;
+}
+
+int plan_build_live_mounts(struct plan *p, unsigned int ns_flags)
+{
+	size_t n = p->spec->n_mounts;
+	int r = 0;
+
+	p->mounts = arena_array(p->arena, n, sizeof(*p->mounts));
+	if (p->mounts == NULL)
+		return ERR_NOMEM();
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		p->n_mounts = i + 1;
+		r = build_mount(p, i);
+		if (r == 0)
+			r = plan_check_live_mount(p, i, ns_flags);
+	}
+	return r;
 }
 
 int plan_build_devices(struct plan *p)

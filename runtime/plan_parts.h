@@ -20,6 +20,8 @@ struct userns_range *plan_map(struct arena *a, const struct spec_id_map *in, siz
 
 /* mounts, linux.rootfsPropagation, linux.mountLabel; after the namespaces. */
 int plan_build_mounts(struct plan *p);
+/* spec->mounts alone, of a container that is there already. */
+int plan_build_live_mounts(struct plan *p, unsigned int ns_flags);
 /* linux.netDevices. */
 int plan_build_network(struct plan *p);
 /* linux.devices. */

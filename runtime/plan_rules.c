@@ -61,13 +61,13 @@ static int check_idmap(const struct plan *p, size_t i)
 	if (m->idmap == MOUNT_IDMAP_NONE)
 		return 0;
 	if (!m->bind || m->remount)
-		return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu].%s: only a new bind mount can be id-mapped", i, key);
+		return ERR_PLAIN(-EINVAL, "%s[%zu].%s: only a new bind mount can be id-mapped", p->mounts_at, i, key);
 	if (m->idmap_maps == NULL)
 		r = separate(p, CLONE_NEWUSER, &user_ns);
 	if (r < 0 || m->idmap_maps != NULL || user_ns)
 		return r;
-	return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu].options: %s: needs uidMappings and gidMappings, or a user namespace that is "
-			 "not the host's", i, m->idmap == MOUNT_IDMAP_TREE ? "ridmap" : "idmap");
+	return ERR_PLAIN(-EINVAL, "%s[%zu].options: %s: needs uidMappings and gidMappings, or a user namespace that is "
+			 "not the host's", p->mounts_at, i, m->idmap == MOUNT_IDMAP_TREE ? "ridmap" : "idmap");
 }
 
 int plan_check_mount(const struct plan *p, size_t i)
@@ -75,19 +75,39 @@ int plan_check_mount(const struct plan *p, size_t i)
 	const struct mount_req *m = &p->mounts[i];
 
 	if (str_eq(m->target, "/"))
-		return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu].destination: \"/\" is the root file system's place", i);
+		return ERR_PLAIN(-EINVAL, "%s[%zu].destination: \"/\" is the root file system's place", p->mounts_at, i);
 	if (m->copy_symlink && (!m->bind || m->remount))
-		return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu].options: copy-symlink: is for a bind mount only", i);
+		return ERR_PLAIN(-EINVAL, "%s[%zu].options: copy-symlink: is for a bind mount only", p->mounts_at, i);
 	if (m->src_nofollow && (!m->bind || m->remount))
-		return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu].options: src-nofollow: is for a bind mount only", i);
+		return ERR_PLAIN(-EINVAL, "%s[%zu].options: src-nofollow: is for a bind mount only", p->mounts_at, i);
 	if (m->remount && ((m->sb_set | m->sb_clr) & MOUNT_SB_IVERSION))
-		return ERR_PLAIN(-ENOTSUP, "config.json: mounts[%zu].options: iversion: is for a new file system only", i);
+		return ERR_PLAIN(-ENOTSUP, "%s[%zu].options: iversion: is for a new file system only", p->mounts_at, i);
 	if (m->copy_up && (m->bind || m->remount || !str_eq(m->fstype, "tmpfs")))
-		return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu].options: tmpcopyup: is for a new tmpfs only", i);
+		return ERR_PLAIN(-EINVAL, "%s[%zu].options: tmpcopyup: is for a new tmpfs only", p->mounts_at, i);
 	if (!str_starts(m->target, "/proc/") || m->remount || str_in(m->target, proc_allowed, ARRAY_SIZE(proc_allowed)))
 		return check_idmap(p, i);
-	return ERR_PLAIN(-EPERM, "config.json: mounts[%zu].destination: \"%s\" cannot be mounted because it is inside /proc", i,
+	return ERR_PLAIN(-EPERM, "%s[%zu].destination: \"%s\" cannot be mounted because it is inside /proc", p->mounts_at, i,
 			 m->target);
+}
+
+int plan_check_live_mount(const struct plan *p, size_t i, unsigned int ns_flags)
+{
+	const struct mount_req *m = &p->mounts[i];
+	bool cgroup = m->fstype != NULL && (str_eq(m->fstype, "cgroup") || str_eq(m->fstype, "cgroup2"));
+
+	/* The container may swap what is there for another mount, whose options it would like to see changed. */
+	if (m->remount)
+		return ERR_PLAIN(-EINVAL, "%s[%zu].options: remount: a running container has mounts added and removed only", p->mounts_at, i);
+	if (m->copy_symlink)
+		return ERR_PLAIN(-EINVAL, "%s[%zu].options: copy-symlink: makes no mount, which could be removed again", p->mounts_at, i);
+	if ((m->sb_set | m->sb_clr) & MOUNT_SB_IVERSION)
+		return ERR_PLAIN(-ENOTSUP, "%s[%zu].options: iversion: cannot be set in a running container", p->mounts_at, i);
+	/* It shows the processes of whoever mounts it, and what mounts here stays out of the container's pid namespace. */
+	if (m->fstype != NULL && str_eq(m->fstype, "proc") && (ns_flags & CLONE_NEWPID))
+		return ERR_PLAIN(-ENOTSUP, "%s[%zu].type: proc cannot be mounted into a running container", p->mounts_at, i);
+	if (cgroup && !(ns_flags & CLONE_NEWCGROUP))
+		return ERR_PLAIN(-ENOTSUP, "%s[%zu].type: %s: needs a cgroup namespace, which the container has not", p->mounts_at, i, m->fstype);
+	return 0;
 }
 
 int plan_check_no_mount_ns(const struct plan *p)

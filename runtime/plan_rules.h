@@ -8,6 +8,8 @@ struct plan;
 
 /* One mount: no /proc subpath but a few files (CVE-2019-19921's way in); who may have an id map, and which. */
 int plan_check_mount(const struct plan *p, size_t i);
+/* One mount that is added to a running container, with the namespaces ns_flags of its own. */
+int plan_check_live_mount(const struct plan *p, size_t i, unsigned int ns_flags);
 /* Without a mount namespace every mount would be the host's: only a bare chroot is possible. */
 int plan_check_no_mount_ns(const struct plan *p);
 /* All the rest, once the plan is complete: sysctls, hostname, LSM labels, preserved combinations. */

@@ -44,6 +44,12 @@ enum container_status {
 
 const char *status_name(enum container_status s);
 
+/* One that was added while it ran. */
+struct state_mount {
+	const char *target;	/* as path_clean() gives it */
+	uint64_t id;		/* the back end's: mount_id() */
+};
+
 struct state {
 	const char *id, *bundle, *rootfs, *oci_version;
 	const char *created;		/* RFC 3339 with nanoseconds */
@@ -78,6 +84,8 @@ struct state {
 	struct plan_hooks hooks[HOOK_KINDS];	/* poststart and poststop only */
 	const struct plan_kv *annotations;
 	size_t n_annotations;
+	const struct state_mount *mounts;	/* in the order in which they came */
+	size_t n_mounts;
 };
 
 /* A container's directory, open and, when asked for, locked; and its record. */

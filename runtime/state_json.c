@@ -65,6 +65,21 @@ static void write_annotations(struct json_writer *w, const struct state *s)
 	json_object_close(w);
 }
 
+static void write_mounts(struct json_writer *w, const struct state *s)
+{
+	if (s->n_mounts == 0)
+		return;
+	json_key(w, "mounts");
+	json_array_open(w);
+	for (size_t i = 0; i < s->n_mounts; i++) {
+		json_object_open(w);
+		json_kv_string(w, "target", s->mounts[i].target);
+		json_kv_int(w, "id", (int64_t)s->mounts[i].id);
+		json_object_close(w);
+	}
+	json_array_close(w);
+}
+
 int state_save(int dir, const struct state *s, bool first)
 {
 	_cleanup_json_writer_ struct json_writer *w = json_writer_new(true);
@@ -116,6 +131,7 @@ int state_save(int dir, const struct state *s, bool first)
 	write_hooks(w, "poststart", &s->hooks[HOOK_POSTSTART]);
 	write_hooks(w, "poststop", &s->hooks[HOOK_POSTSTOP]);
 	write_annotations(w, s);
+	write_mounts(w, s);
 	json_object_close(w);
 	text = json_writer_take(w, &len);
 	if (text == NULL)
@@ -241,6 +257,32 @@ static int get_annotations(struct arena *a, const struct json *o, struct state *
 	return 0;
 }
 
+static int get_mounts(struct arena *a, const struct json *o, struct state *s)
+{
+	const struct json *j = json_member(o, "mounts");
+	struct state_mount *v;
+	size_t n = 0;
+
+	if (j == NULL)
+		return 0;
+	if (j->type != JSON_ARRAY)
+		return damaged("mounts");
+	v = arena_array(a, j->n, sizeof(*v));
+	if (v == NULL)
+		return ERR_NOMEM();
+	for (const struct json *e = j->child; e != NULL; e = e->next, n++) {
+		int r = get_string(e, "target", true, &v[n].target);
+
+		if (r == 0)
+			r = get_u64(e, "id", INT64_MAX, &v[n].id);
+		if (r < 0)
+			return r;
+	}
+	s->mounts = v;
+	s->n_mounts = n;
+	return 0;
+}
+
 static int get_numbers(const struct json *o, struct state *s)
 {
 	uint64_t pid = 0, creator = 0, created_from = 0, flags = 0, personality = 0, policy = 0;
@@ -343,6 +385,8 @@ int state_parse(struct arena *a, const char *text, unsigned long len, struct sta
 		r = get_hooks(a, o, "poststart", &s->hooks[HOOK_POSTSTART]);
 	if (r == 0)
 		r = get_hooks(a, o, "poststop", &s->hooks[HOOK_POSTSTOP]);
+	if (r == 0)
+		r = get_mounts(a, o, s);
 	return r < 0 ? r : get_annotations(a, o, s);
 }
 

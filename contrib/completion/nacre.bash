@@ -3,7 +3,7 @@
 # Completion of nacre's command line for bash. `make install` puts it where bash-completion finds it;
 # without that package: . contrib/completion/nacre.bash
 
-_nacre_commands="run create start exec kill delete state list ps stats events pause resume update spec explain compare features doctor help"
+_nacre_commands="run create start exec kill delete state list ps stats events pause resume update mounts spec explain compare features doctor help"
 
 # The options of command $1 ("": the global ones).
 _nacre_options() {
@@ -25,6 +25,7 @@ _nacre_options() {
 		echo "-r --resources --memory --memory-reservation --memory-swap --cpu-share --cpu-quota --cpu-period --cpu-burst"
 		echo "--cpu-idle --cpuset-cpus --cpuset-mems --pids-limit --blkio-weight --l3-cache-schema --mem-bw-schema"
 		;;
+	mounts) echo "-l --lazy" ;;
 	doctor) echo "--json" ;;
 	compare) echo "--modes -n --runs --json --svg" ;;
 	stats) echo "-f --format --interval --no-stream" ;;
@@ -113,7 +114,9 @@ _nacre() {
 		_nacre_reply -W "$_nacre_commands" -- "$word"
 	else
 		case $command:$operands in
-		start:0 | exec:0 | kill:0 | delete:0 | state:0 | ps:0 | events:0 | stats:* | pause:0 | resume:0)
+		mounts:0) _nacre_reply -W "add remove" -- "$word" ;;
+		mounts:2) _nacre_reply -f -- "$word" ;;
+		start:0 | exec:0 | kill:0 | delete:0 | state:0 | ps:0 | events:0 | stats:* | pause:0 | resume:0 | mounts:1)
 			_nacre_reply -W "$("${COMP_WORDS[0]}" "${root[@]}" list -q 2>/dev/null)" -- "$word"
 			;;
 		kill:1) _nacre_reply -W "$(compgen -A signal | sed -n 's/^SIG//p')" -- "$word" ;;

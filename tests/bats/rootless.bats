@@ -181,3 +181,24 @@ nested_bundle() {
 	try user run "$ID"
 	equals "innermost 1" "$output" || { echo "$stderr"; false; }
 }
+
+@test "mounts add, mounts remove" {
+	mkdir "$T/tmp/data"
+	echo data >"$T/tmp/data/file"
+	chown -R "$USER_ID:$USER_ID" "$T/tmp"
+	args sleep 1000
+	user run -d "$ID" </dev/null >/dev/null 2>&1
+	# The bundle's rootfs is root's: only what is there can be mounted upon.
+	jq -n --arg s "$T/tmp/data" '[{destination: "/mnt", source: $s, options: ["bind", "ro"]}, {destination: "/tmp", type: "tmpfs"}]' >"$T/list"
+	user mounts add "$ID" "$T/list"
+	equals data "$(user exec "$ID" cat /mnt/file)"
+	run ! user exec "$ID" touch /mnt/other
+	user exec "$ID" touch /tmp/other
+	user mounts remove "$ID" "$T/list"
+	run ! user exec "$ID" cat /mnt/file
+	jq -n '[{destination: "/mnt", source: "/root", options: ["bind"]}]' >"$T/list"
+	user mounts add "$ID" "$T/list"
+	run ! user exec "$ID" ls /mnt
+	user delete --force "$ID"
+	assert_clean
+}

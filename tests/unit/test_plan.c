@@ -60,6 +60,53 @@ TEST(mounts)
 	CHECK_INT((int64_t)p->root_propagation, MS_PRIVATE | MS_REC);
 }
 
+static int build_live(const char *text, unsigned int ns_flags, const struct spec *more, struct plan **ret)
+{
+	const struct plan_live_options o = { .more = more, .name = "m", .bundle = "/bundle", .ns_flags = ns_flags };
+	struct spec *spec = NULL;
+	int r = spec_parse("config.json", text, strlen(text), &spec);
+
+	return r < 0 ? r : plan_build_live(spec, &o, ret);
+}
+
+/* mounts add: the mounts of the list, not those of config.json. */
+TEST(live_mounts)
+{
+	static const char config[] = HEAD ",\"mounts\":[{\"destination\":\"/x\",\"type\":\"tmpfs\"}],\"linux\":{" NS "}}";
+	static const struct {
+		const char *text;
+		unsigned int ns_flags;
+		const char *error;	/* NULL: taken */
+	} cases[] = {
+		{ "[{\"destination\":\"/a/..//b\",\"source\":\"s\",\"options\":[\"bind\"]}]", CLONE_NEWNS | CLONE_NEWPID, NULL },
+		{ "[{\"destination\":\"/b\",\"type\":\"proc\"}]", CLONE_NEWNS, NULL },
+		{ "[{\"destination\":\"/b\",\"type\":\"proc\"}]", CLONE_NEWNS | CLONE_NEWPID, "m: [0].type: proc" },
+		{ "[{\"destination\":\"/b\",\"type\":\"cgroup2\"}]", CLONE_NEWNS | CLONE_NEWCGROUP, NULL },
+		{ "[{\"destination\":\"/b\",\"type\":\"cgroup\"}]", CLONE_NEWNS, "m: [0].type: cgroup: needs a cgroup namespace" },
+		{ "[{\"destination\":\"/b\",\"options\":[\"remount\"]}]", CLONE_NEWNS, "m: [0].options: remount" },
+		{ "[{\"destination\":\"/b\",\"source\":\"/\",\"options\":[\"bind\",\"copy-symlink\"]}]", CLONE_NEWNS, "m: [0].options: copy-symlink" },
+		{ "[{\"destination\":\"/b\",\"type\":\"tmpfs\",\"options\":[\"iversion\"]}]", CLONE_NEWNS, "m: [0].options: iversion" },
+		{ "[{\"destination\":\"/proc/self\",\"type\":\"tmpfs\"}]", CLONE_NEWNS, "m: [0].destination: \"/proc/self\"" },
+		{ "[{\"destination\":\"/x/..\",\"type\":\"tmpfs\"}]", CLONE_NEWNS, "m: [0].destination: \"/\"" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		_cleanup_spec_ struct spec *more = NULL;
+		_cleanup_plan_ struct plan *p = NULL;
+		int r;
+
+		if (!CHECK_INT(spec_parse_mounts("m", cases[i].text, strlen(cases[i].text), &more), 0))
+			continue;
+		r = build_live(config, cases[i].ns_flags, more, &p);
+		if (cases[i].error == NULL && CHECK_INT(r, 0)) {
+			CHECK_INT((int64_t)p->n_mounts, 1);
+			CHECK_STR(p->mounts[0].target, "/b");
+		} else if (cases[i].error != NULL) {
+			CHECK(r < 0 && strncmp(err_text(), cases[i].error, strlen(cases[i].error)) == 0);
+		}
+	}
+}
+
 #define IDMAP(options, more, linux)                                                                                    \
 	HEAD ",\"mounts\":[{\"destination\":\"/a\",\"source\":\"/s\",\"options\":[" options "]" more "}],\"linux\":{" linux "}}"
 #define MAPS "\"uidMappings\":[{\"containerID\":1,\"hostID\":2,\"size\":3}],\"gidMappings\":[{\"containerID\":4,\"hostID\":5,\"size\":6}]"
@@ -150,4 +197,4 @@ TEST(refusals)
 	}
 }
 
-TEST_MAIN(CASE(defaults), CASE(mounts), CASE(idmap), CASE(manager_disabled), CASE(refusals))
+TEST_MAIN(CASE(defaults), CASE(mounts), CASE(live_mounts), CASE(idmap), CASE(manager_disabled), CASE(refusals))

@@ -364,6 +364,38 @@ TEST(maximal_resources)
 	CHECK_STR(r->unified[0].value, "1");
 }
 
+TEST(mounts_alone)
+{
+	static const struct {
+		const char *text;
+		int64_t n;		/* of the mounts; 0: refused */
+		const char *error;
+	} cases[] = {
+		{ "[{\"destination\":\"a\",\"options\":[\"bind\"]},{\"destination\":\"/b\",\"type\":\"tmpfs\"}]", 2, NULL },
+		{ "{\"mounts\":[{\"destination\":\"/a\"}],\"other\":1}", 1, NULL },
+		{ "[{}]", 0, "m: [0].destination: is missing" },
+		{ "{}", 0, "m: mounts: is missing" },
+		{ "{\"mounts\":[{\"destination\":1}]}", 0, "m: mounts[0].destination: must be a string, not a number" },
+		{ "3", 0, "m: must be an array, not a number" },
+		{ "[{\"destination\":\"/a\",\"uidMappings\":[{\"containerID\":0,\"hostID\":0,\"size\":9},{\"containerID\":1,\"hostID\":9,"
+		  "\"size\":1}],\"gidMappings\":[{\"containerID\":0,\"hostID\":0,\"size\":1}]}]", 0,
+		  "m: [0].uidMappings[1].containerID: overlaps with entry 0" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		_cleanup_spec_ struct spec *s = NULL;
+		int r = spec_parse_mounts("m", cases[i].text, strlen(cases[i].text), &s);
+
+		CHECK_INT(r, cases[i].error != NULL ? -EINVAL : 0);
+		if (cases[i].error != NULL)
+			CHECK_STR(err_text(), cases[i].error);
+		else if (r == 0)
+			CHECK_INT((int64_t)s->n_mounts, cases[i].n);
+		if (r == 0)
+			CHECK(s->mounts[0].destination[0] == '/');
+	}
+}
+
 TEST(only_cgroup_v1)
 {
 	static const struct {
@@ -546,5 +578,5 @@ TEST(load_what_is_no_file)
 }
 
 TEST_MAIN(CASE(maximal_document), CASE(maximal_vm), CASE(vm_empty_parts), CASE(maximal_hooks), CASE(maximal_process), CASE(maximal_linux),
-	  CASE(maximal_devices), CASE(maximal_seccomp), CASE(minimal), CASE(maximal_resources), CASE(only_cgroup_v1), CASE(process_alone),
+	  CASE(maximal_devices), CASE(maximal_seccomp), CASE(minimal), CASE(maximal_resources), CASE(mounts_alone), CASE(only_cgroup_v1), CASE(process_alone),
 	  CASE(mapping_count), CASE(huge_is_quick_and_bounded), CASE(load_file), CASE(load_what_is_no_file))

@@ -20,6 +20,8 @@ static const char *const hook_env[] = { "A=1", NULL };
 static const struct plan_hook hook = { "/bin/hook", hook_args, hook_env, 7 };
 static const struct plan_kv annotations[] = { { "key", "value \"quoted\"" }, { "k2", "" } };
 
+static const struct state_mount mounts[] = { { "/mnt", 4294967299 }, { "/a b", 7 } };
+
 static struct state sample(void)
 {
 	struct state s = {
@@ -27,7 +29,7 @@ static struct state sample(void)
 		.owner = "0", .isolation = "container", .pid = 42, .pid_seen = 1234567, .creator = 3, .creator_seen = 5,
 		.cgroup_path = "/nacre-a", .cgroup_created_from = 1, .cgroup_owned = true,
 		.ns_flags = CLONE_NEWPID | CLONE_NEWNS, .has_process = true, .new_keyring = true,
-		.annotations = annotations, .n_annotations = 2,
+		.annotations = annotations, .n_annotations = 2, .mounts = mounts, .n_mounts = 2,
 	};
 
 	s.hooks[HOOK_POSTSTOP] = (struct plan_hooks){ &hook, 1 };
@@ -56,6 +58,8 @@ TEST(round_trip)
 	CHECK_INT(got.creator, 3);
 	CHECK_INT(got.ns_flags, CLONE_NEWPID | CLONE_NEWNS);
 	CHECK(got.cgroup_owned && got.has_process && got.new_keyring);
+	CHECK(got.n_mounts == 2 && got.mounts[0].id == mounts[0].id);
+	CHECK_STR(got.mounts[1].target, "/a b");
 	CHECK_INT((int64_t)got.hooks[HOOK_POSTSTOP].n, 1);
 	CHECK_STR(got.hooks[HOOK_POSTSTOP].v[0].args[1], "a b");
 	CHECK_STR(got.hooks[HOOK_POSTSTOP].v[0].env[0], "A=1");

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What mount.c shares with mount_live.c: the steps of one mount. Private to them. Errors have a text unless it says else. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "namespaces/mount.h"
+
+/* The mount point, made if it is missing: of a file system, of a bind mount whose source has this file type. O_PATH. */
+int mount_fs_target(const struct mount_context *c, const struct mount_req *m, int *ret_fd);
+int mount_bind_target(const struct mount_context *c, const struct mount_req *m, mode_t type, int *ret_fd);
+
+/* A new file system, detached, with these MOUNT_ATTR_*; with the kernel's own words when it refuses. */
+int mount_fs(const struct mount_req *m, uint64_t attrs, int *ret_fd);
+
+/* The words of m about attributes and propagation. No text. */
+int mount_tree_attributes(const struct mount_req *m, int tree, bool default_slave);
+
+/* tmpcopyup: of what is below from. */
+int mount_fill_tmpfs(const struct mount_req *m, int from, int to);
+
+int mount_attach_at(const struct mount_req *m, int mountfd, int target);
