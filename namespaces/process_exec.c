@@ -126,6 +126,19 @@ static int search_path(const char *name, const char *path, char **ret_path)
 	}
 }
 
+/*
+ * The two errors that become a status of their own, 127 and 126: docker's client looks for the words as Go has them, in small letters
+ * (cli/command/container/run.go); podman and the C library's users do not mind.
+ */
+static int refuse(int r, const char *name)
+{
+	if (r == -ENOENT)
+		return ERR_PLAIN(r, "exec \"%s\": no such file or directory", name);
+	if (r == -EACCES)
+		return ERR_PLAIN(r, "exec \"%s\": permission denied", name);
+	return ERR(r, "exec \"%s\"", name);
+}
+
 int process_find_executable(const struct process_req *p, char **ret_path)
 {
 	const char *name = p->args[0], *path;
@@ -136,7 +149,7 @@ int process_find_executable(const struct process_req *p, char **ret_path)
 		if (r == -EISDIR)
 			return ERR_PLAIN(-EACCES, "exec \"%s\": is a directory: permission denied", name);
 		if (r < 0)
-			return ERR(r, "exec \"%s\"", name);
+			return refuse(r, name);
 		*ret_path = strdup(name);
 		return *ret_path == NULL ? ERR_NOMEM() : 0;
 	}
@@ -145,7 +158,7 @@ int process_find_executable(const struct process_req *p, char **ret_path)
 		path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	r = *name == '\0' ? -ENOENT : search_path(name, path, ret_path);
 	if (r == -EACCES)
-		return ERR(r, "exec \"%s\"", name);
+		return refuse(r, name);
 	if (r < 0)
 		return ERR(r, "exec \"%s\": executable file not found in $PATH", name);
 	return 0;
@@ -201,5 +214,5 @@ int process_exec(const char *path, const struct process_req *p)
 		if (interpreter[0] != '\0' && executable(interpreter) < 0)
 			return ERR(r, "exec \"%s\": its interpreter \"%s\"", path, interpreter);
 	}
-	return ERR(r, "exec \"%s\"", path);
+	return refuse(r, path);
 }

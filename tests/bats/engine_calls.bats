@@ -119,6 +119,26 @@ podman_status() {
 	done
 }
 
+# docker's client, which tells large letters from small ones.
+docker_status() {
+	case $(jq -r .msg "$1") in
+	*"executable file not found"* | *"no such file or directory"*) echo 127 ;;
+	*"permission denied"*) echo 126 ;;
+	*) echo 125 ;;
+	esac
+}
+
+@test "docker: 126 and 127 by the words of a failed create" {
+	local row
+	for row in '127 no-such-program' '127 /no/such' '126 /etc/passwd' '126 /etc'; do
+		cp "$BATS_FILE_TMPDIR/config.json" .
+		rm -f "$T/log"
+		config --arg a "${row#* }" '.process.args = [$a]'
+		fails 1 --root "$ROOT" --log-format=json --log "$T/log" create --bundle "$BUNDLE" --pid-file "$T/pid" "$ID"
+		equals "$row" "$(docker_status "$T/log") ${row#* }"
+	done
+}
+
 @test "podman: both probes say that there is no checkpoint and no restore" {
 	# Status 0 would be a yes.
 	run ! rt checkpoint --help

@@ -372,10 +372,10 @@ tmpfs - - unbindable'
 	mkdir "$T/dir"
 	touch "$T/file"
 	add_mount /etc/passwd none "$T/dir" bind
-	refuses /etc/passwd
+	refuses /etc/passwd "Not a directory"
 	config '.mounts |= .[:-1]'
 	add_mount /etc none "$T/file" bind
-	refuses /etc
+	refuses /etc "one is a directory, the other is none: not a directory"
 }
 
 @test "tmpfs: size and mode" {
