@@ -123,9 +123,15 @@ static bool has_offsets(const struct ns_req *req)
 	return req->monotonic.present || req->boottime.present;
 }
 
+/* With a new user namespace the time namespace is to be its, as all others are; see ns_own_time(). */
+static bool child_makes_time(const struct ns_req *req)
+{
+	return has_offsets(req) && (req->create & CLONE_NEWUSER);
+}
+
 static bool needs_stage(const struct ns_req *req)
 {
-	return joins(req, CLONE_NEWUSER | CLONE_NEWPID) || has_offsets(req) ||
+	return joins(req, CLONE_NEWUSER | CLONE_NEWPID) || (has_offsets(req) && !child_makes_time(req)) ||
 	       ((req->create & CLONE_NEWUSER) && joins(req, ~(unsigned int)(CLONE_NEWNS | CLONE_NEWTIME)));
 }
 
@@ -181,28 +187,65 @@ struct stage {
 	int err;
 };
 
-static int write_offset(const char *clock, const struct ns_time_offset *o)
+static int write_offset(const char *process, const char *clock, const struct ns_time_offset *o)
 {
-	char line[96];
+	char path[64], line[96];
 	int r;
 
 	if (!o->present)
 		return 0;
+	snprintf(path, sizeof(path), "/proc/%s/timens_offsets", process);
 	snprintf(line, sizeof(line), "%s %lld %u\n", clock, (long long)o->secs, o->nanosecs);
-	r = file_write_value(AT_FDCWD, "/proc/self/timens_offsets", line);
+	r = file_write_value(AT_FDCWD, path, line);
 	return r < 0 ? ERR(r, "cannot set the %s clock's offset", clock) : 0;
+}
+
+static int write_offsets(const char *process, const struct ns_req *req)
+{
+	int r = write_offset(process, "monotonic", &req->monotonic);
+
+	return r < 0 ? r : write_offset(process, "boottime", &req->boottime);
+}
+
+static int make_time(void)
+{
+	return unshare(CLONE_NEWTIME) < 0 ? ERR(-errno, "cannot create the time namespace") : 0;
 }
 
 static int stage_time(const struct ns_req *req)
 {
 	int r;
 
-	if (!has_offsets(req))
+	if (!has_offsets(req) || child_makes_time(req))
 		return 0;
-	if (unshare(CLONE_NEWTIME) < 0)
-		return ERR(-errno, "cannot create the time namespace");
-	r = write_offset("monotonic", &req->monotonic);
-	return r < 0 ? r : write_offset("boottime", &req->boottime);
+	r = make_time();
+	return r < 0 ? r : write_offsets("self", req);
+}
+
+int ns_own_time(const struct ns_req *req)
+{
+	return child_makes_time(req) ? make_time() : 0;
+}
+
+int ns_own_time_offsets(const struct ns_req *req, pid_t pid)
+{
+	char process[16];
+
+	if (!child_makes_time(req))
+		return 0;
+	snprintf(process, sizeof(process), "%d", (int)pid);
+	return write_offsets(process, req);
+}
+
+/* unshare(2) is for children alone. */
+static int enter_own_time(const struct ns_req *req)
+{
+	_cleanup_close_ int fd = FD_NONE;
+
+	if (!child_makes_time(req))
+		return 0;
+	fd = open("/proc/self/ns/time_for_children", O_RDONLY | O_CLOEXEC);
+	return fd < 0 || setns(fd, CLONE_NEWTIME) < 0 ? ERR(-errno, "cannot enter the time namespace") : 0;
 }
 
 /* Joins those of the given kinds that are still open; with try, a failure leaves them for a later pass. */
@@ -335,12 +378,14 @@ int ns_spawn_sibling(int (*fn)(void *arg), void *arg, struct ns_sibling *s)
 
 int ns_enter(const struct ns_req *req)
 {
-	for (size_t i = 0; i < req->n_join; i++) {
-		int r = childs_join(req, req->join[i].flag) ? join_one(&req->join[i]) : 0;
+	/* By /proc, so before another mount namespace is joined. */
+	int r = enter_own_time(req);
 
-		if (r < 0)
-			return r;
-	}
+	for (size_t i = 0; r == 0 && i < req->n_join; i++)
+		if (childs_join(req, req->join[i].flag))
+			r = join_one(&req->join[i]);
+	if (r < 0)
+		return r;
 	if ((req->create & CLONE_NEWCGROUP) && unshare(CLONE_NEWCGROUP) < 0)
 		return ERR(-errno, "cannot create the cgroup namespace");
 	return 0;

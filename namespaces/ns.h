@@ -6,14 +6,15 @@
  * Theory of operation. The process is a direct child of the runtime, so that it
  * reparents to the engine when the runtime exits. One clone3 creates all new
  * namespaces but two: the cgroup namespace (its root would be the runtime's cgroup,
- * so the child unshares it once it is in its own), and a time namespace with offsets.
+ * so the child unshares it once it is in its own), and a time namespace with offsets
+ * (ns_own_time()).
  * Joins of the simple kind are the child's first work.
  *
  * A stage process stands between only where the kernel wants one: to join a pid
  * namespace (setns changes children only), to join a user namespace before creating
  * others that it must own, to join other namespaces with the host's privileges while
- * a new user namespace is being made, and to write time offsets before their first
- * member exists. It shares memory and files with the runtime (vfork-like), makes the
+ * a new user namespace is being made, and, without a new user namespace, to write
+ * time offsets before their first member exists. It shares memory and files with the runtime (vfork-like), makes the
  * child with CLONE_PARENT and is gone before ns_spawn() returns.
  */
 #pragma once
@@ -77,6 +78,14 @@ void ns_sibling_free(struct ns_sibling *s);
 /* 0: there is none (yet). */
 pid_t ns_sibling_pid(const struct ns_sibling *s);
 int ns_spawn_sibling(int (*fn)(void *arg), void *arg, struct ns_sibling *s);
+
+/*
+ * A time namespace with offsets that comes with a new user namespace: made by the child, in that user namespace, so that it
+ * belongs to it as the other namespaces do, and who joins that may join it. First, before it asks for its id maps; then the
+ * runtime writes the offsets, as it writes the maps; ns_enter() enters it. Nothing when req has no such namespace.
+ */
+int ns_own_time(const struct ns_req *req);
+int ns_own_time_offsets(const struct ns_req *req, pid_t pid);
 
 /* In the child, first: joins what ns_spawn() left to it, then makes the new cgroup namespace. */
 int ns_enter(const struct ns_req *req);

@@ -49,6 +49,9 @@ static int enter_namespaces(const struct child_init *c)
 	int r = 0;
 
 	if (plan_has_new_ns(c->plan, CLONE_NEWUSER)) {
+		r = ns_own_time(c->ns);
+		if (r < 0)
+			return r;
 		r = sync_send(c->p.sync, SYNC_NEED_MAPS);
 		if (r < 0)
 			return ERR(r, "cannot ask for the id maps");

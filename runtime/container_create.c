@@ -314,10 +314,21 @@ int container_run_hooks(struct instance *i)
 	return r;
 }
 
-/* Answers the child until it is ready. */
-static int serve(struct instance *i)
+/* NEED_MAPS: also the offsets of the clocks, which nobody could write but who writes the maps. */
+static int write_maps(struct instance *i, const struct ns_req *ns)
 {
-	const struct plan *p = i->plan;
+	int r = userns_write_maps(i->pid, &i->plan->userns);
+
+	if (r == 0)
+		r = ns_own_time_offsets(ns, i->pid);
+	if (r == 0 && sync_send(i->sync, SYNC_MAPS_DONE) < 0)
+		r = ERR_PLAIN(-EPIPE, "the container's first process ended unexpectedly");
+	return r;
+}
+
+/* Answers the child until it is ready. */
+static int serve(struct instance *i, const struct ns_req *ns)
+{
 	struct sync_msg m;
 	int r;
 
@@ -329,9 +340,7 @@ static int serve(struct instance *i)
 		case SYNC_READY:
 			return 0;
 		case SYNC_NEED_MAPS:
-			r = userns_write_maps(i->pid, &p->userns);
-			if (r == 0 && sync_send(i->sync, SYNC_MAPS_DONE) < 0)
-				r = ERR_PLAIN(-EPIPE, "the container's first process ended unexpectedly");
+			r = write_maps(i, ns);
 			break;
 		case SYNC_NEED_DEVICES:
 			r = container_move_devices(i);
@@ -366,7 +375,7 @@ int container_create(struct instance *i, const struct launch *l)
 	if (r == 0)
 		r = compile_filter(&b);
 	if (r == 0)
-		r = serve(i);
+		r = serve(i, &b.ns);
 	if (r == 0 && i->plan->has_process)
 		r = container_set_from_outside(&i->plan->process, i->pid, plan_has_ns(i->plan, CLONE_NEWUSER));
 	/* On failure it stays: the counts that say why the child died are read, and destroy ends it. */

@@ -257,6 +257,23 @@ holder_runs() {
 	[ "$output" -ge 30000000 ]
 }
 
+@test "all namespaces of a container with a user and a time namespace can be joined by another" {
+	requires timens userns container
+	local kinds='for n in pid net ipc uts user cgroup time; do readlink /proc/self/ns/$n; done; cat /proc/self/uid_map; cut -d. -f1 /proc/uptime'
+	with_userns
+	config '.linux.namespaces += [{type: "time"}] | .linux.timeOffsets = {monotonic: {secs: 7881, nanosecs: 2718281}, boottime: {secs: 30000000}}'
+	run_sleeping
+	# They belong to its user namespace: its root may join the time namespace, too.
+	nsenter -t "$(pid_of "$ID")" -U nsenter -t "$(pid_of "$ID")" -T true
+	# A mount namespace has no root file system of the other's in it.
+	config --arg p "$(pid_of "$ID")" 'del(.linux.timeOffsets, .linux.uidMappings, .linux.gidMappings)
+		| .linux.namespaces |= map(if .type == "mount" then . else .path = "/proc/\($p)/ns/" + ({network: "net"}[.type] // .type) end)'
+	sh_args "$kinds"
+	run -0 nacre run "$ID-2"
+	equals "$(nacre exec "$ID" sh -c "$kinds" | head -n -1)" "$(head -n -1 <<<"$output")"
+	[ "${lines[-1]}" -ge 30000000 ]
+}
+
 @test "a time offset that the kernel refuses is an error" {
 	requires timens
 	config '.linux.namespaces += [{type: "time"}] | .linux.timeOffsets = {boottime: {secs: -4000000000}}'

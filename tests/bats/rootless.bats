@@ -202,3 +202,12 @@ nested_bundle() {
 	user delete --force "$ID"
 	assert_clean
 }
+
+@test "time offsets" {
+	requires timens
+	config '.linux.namespaces += [{type: "time"}] | .linux.timeOffsets = {boottime: {secs: 30000000}}'
+	args cut -d. -f1 /proc/uptime
+	run -0 user run "$ID"
+	[ "$output" -ge 30000000 ]
+	assert_clean
+}
