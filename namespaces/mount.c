@@ -59,22 +59,11 @@ static int set_attr(int fd, unsigned int flags, uint64_t set, uint64_t clr, uint
 	return 0;
 }
 
-static bool is_directory(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
 int mount_attach(int mountfd, int target)
 {
-	int r;
-
-	if (move_mount(mountfd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) == 0)
-		return 0;
-	r = -errno;
-	/* move_mount(2) has one word for many things; mount(2) has this one. */
-	return r == -EINVAL && is_directory(mountfd) != is_directory(target) ? -ENOTDIR : r;
+	if (move_mount(mountfd, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return -errno;
+	return 0;
 }
 
 int mount_set_readonly(int mountfd)
@@ -421,13 +410,20 @@ static int copy_symlink(const struct mount_context *c, const struct mount_req *m
 	return 0;
 }
 
+static bool is_directory(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 int mount_attach_at(const struct mount_req *m, int mountfd, int target)
 {
 	int r = mount_attach(mountfd, target);
 
-	/* docker knows this error by its last words (daemon/errors.go). */
-	if (r == -ENOTDIR)
-		return ERR_PLAIN(r, "cannot mount \"%s\" at \"%s\": one is a directory, the other is none: not a directory",
+	/* move_mount(2) has one word for many things. docker knows this error by its last words, as mount(2) has it (daemon/errors.go). */
+	if (r == -EINVAL && is_directory(mountfd) != is_directory(target))
+		return ERR_PLAIN(-ENOTDIR, "cannot mount \"%s\" at \"%s\": one is a directory, the other is none: not a directory",
 				 m->bind ? m->source : m->fstype, m->target);
 	if (r < 0)
 		return ERR(r, "cannot mount %s%s%s at \"%s\"", m->bind ? "\"" : "",

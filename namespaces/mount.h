@@ -52,7 +52,7 @@ int mount_root_propagation(unsigned long flag);
 /* mount fd -> on top of target fd. */
 int mount_attach(int mountfd, int target);
 
-/* A new detached mount of fstype; key/value options are pairs, NULL value: a flag. */
+/* A new detached mount of fstype; key/value options are pairs, NULL value: a flag. -errno, without a text. */
 int mount_new(const char *fstype, const char *source, const char *const *data, size_t n_data, unsigned int attrs,
 	      int *ret_fd);
 

@@ -93,7 +93,7 @@ int share_build(const struct share_req *q)
 		return r;
 	r = mount_new("tmpfs", "nacre", data, 2, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, &top);
 	if (r < 0)
-		return r;
+		return ERR(r, "cannot make the tree for the virtual machine");
 	dir = open(q->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return ERR(-errno, "cannot open \"%s\"", q->dir);

@@ -32,11 +32,12 @@ int vm_jail_root(const char *dir)
 	if (unshare(CLONE_NEWNS) < 0)
 		return ERR(-errno, "cannot make a mount namespace");
 	r = mount_isolate(MS_PRIVATE);
-	if (r == 0)
-		r = mount_new("tmpfs", "nacre", data, ARRAY_SIZE(data), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
-			      MOUNT_ATTR_RDONLY, &root);
 	if (r < 0)
-		return ERR_CONTEXT(r, "cannot make an empty root file system");
+		return r;
+	r = mount_new("tmpfs", "nacre", data, ARRAY_SIZE(data), MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |
+		      MOUNT_ATTR_RDONLY, &root);
+	if (r < 0)
+		return ERR(r, "cannot make an empty root file system");
 	at = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (at < 0)
 		return ERR(-errno, "cannot open \"%s\"", dir);
