@@ -102,7 +102,7 @@ kill_everywhere() {
 	done < <(awk -v by="$(step 5)" 'NR % by == 0' "$T/calls")
 	wait_for 10 one_process
 }
-one_process() { [ "$(wc -l <"$(cgroup_mount)/nacre-$ID/cgroup.procs")" -eq 1 ]; }
+one_process() { [ "$(nacre ps -f json "$ID" | jq length)" -eq 1 ]; }
 
 # fails_at NAME K ERROR ARG...: the K-th call of that name fails, in nacre and in each of its children. Then nacre fails
 # with a text and leaves nothing, or does without the call. Status 1: nobody came to the call; 2: the test has failed.
