@@ -110,7 +110,8 @@ fails_at() {
 	local name=$1 k=$2 error=$3 r=0
 	shift 3
 	traced "${FOLLOW[@]}" -e "trace=$name" -e "inject=$name:error=$error:when=$k" "$NACRE_BIN" --root "$ROOT" "$@" || r=$?
-	if [ "$r" -ge 124 ]; then
+	# 124: out of time; above 128 a signal's. 255 is the end of a microVM that its container did not bring about.
+	if [ "$r" -ge 124 ] && [ "$r" -ne 255 ]; then
 		echo "$name $k $error: status $r $(cat "$T/said")"
 		return 2
 	elif [ "$r" -ne 0 ] && ! grep -q "nacre: ." "$T/said"; then
