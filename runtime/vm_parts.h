@@ -10,6 +10,7 @@
 #include "microvm/event_loop.h"
 #include "runtime/vm_console.h"
 #include "runtime/vm_control.h"
+#include "runtime/vm_deadline.h"
 #include "runtime/vm_network.h"
 #include "runtime/vm_process.h"
 #include "runtime/vm_session.h"
@@ -75,8 +76,8 @@ struct vm_supervisor {
 	struct event_source listen_source;
 	struct vm_connection connections[VM_CONNECTIONS_MAX];
 	uint32_t next_session, next_serial;
-	bool panicked;			/* the guest's kernel: it has until the deadline to reset the machine */
-	uint64_t deadline_ns;		/* of the stage, on CLOCK_MONOTONIC; 0: none */
+	uint64_t panic_ns;		/* the guest's kernel panics; until then it has to reset the machine, on CLOCK_MONOTONIC; 0: none */
+	struct vm_deadline deadline;	/* of the stage */
 	bool over;			/* the loop ends */
 	int failure;			/* -errno with the recorded text; 0: none */
 };

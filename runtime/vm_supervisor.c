@@ -34,12 +34,6 @@
 #include "runtime/vm_parts.h"
 #include "runtime/vm_terminal.h"
 
-/*
- * How long the guest may take, in milliseconds. With software emulation on a busy machine a stock kernel has needed twenty
- * seconds; a guest that hangs must not be waited for without end.
- */
-#define BOOT_TIMEOUT_MS 120000
-#define CREATE_TIMEOUT_MS 120000
 /* As the waiting init of a container: is the state directory still there? */
 #define LINK_CHECK_MS 1000
 /* A kernel that panics resets the machine, but for one that hangs on the way there. */
@@ -66,16 +60,13 @@ void vm_fail(struct vm_supervisor *vm, int code)
 
 void vm_stage(struct vm_supervisor *vm, enum vm_stage stage)
 {
-	static const unsigned int timeout_ms[] = {
-		[VM_STAGE_BOOT] = BOOT_TIMEOUT_MS,
-		[VM_STAGE_CONFIGURE] = CREATE_TIMEOUT_MS,
-		[VM_STAGE_CREATE] = CREATE_TIMEOUT_MS,
-		[VM_STAGE_ENDED] = 0,
-	};
-
 	vm->stage = stage;
-	vm->deadline_ns = stage <= VM_STAGE_CREATE && timeout_ms[stage] > 0 ?
-				  now_ns() + timeout_ms[stage] * UINT64_C(1000000) : 0;
+	if (stage <= VM_STAGE_CREATE)
+		vm_deadline_begin(&vm->deadline, now_ns(), vm_processor_time(vm->monitor.pid));
+	else
+		vm->deadline.at_ns = 0;
+	if (stage == VM_STAGE_ENDED)
+		vm->panic_ns = 0;
 }
 
 void vm_started(struct vm_supervisor *vm)
@@ -312,7 +303,7 @@ static int enter_jail(const struct vm_start *s)
 	static const char *const names[] = {
 		"read", "write", "readv", "writev", "pread64", "pwrite64", "close", "fstat", "newfstatat", "ftruncate", "lseek", "fcntl", "recvmsg",
 		"sendmsg", "recvfrom", "sendto", "accept4", "epoll_wait", "epoll_pwait", "epoll_pwait2", "epoll_ctl", "poll", "ppoll",
-		"mmap", "munmap", "mremap", "mprotect", "brk", "madvise", "clock_gettime", "restart_syscall", "rt_sigaction",
+		"mmap", "munmap", "mremap", "mprotect", "brk", "madvise", "clock_gettime", "clock_getres", "restart_syscall", "rt_sigaction",
 		"rt_sigprocmask", "rt_sigreturn", "wait4", "waitid", "getpid", "gettid", "exit", "exit_group", "getrandom", "futex", "uname",
 	};
 	const struct vm_jail_call narrow[] = {
@@ -415,30 +406,39 @@ static bool state_gone(const struct vm_supervisor *vm)
 
 static int next_timeout(const struct vm_supervisor *vm)
 {
-	uint64_t now = now_ns();
+	uint64_t now = now_ns(), next = vm->panic_ns != 0 ? vm->panic_ns : vm->deadline.at_ns;
 
-	if (vm->deadline_ns != 0)
-		return vm->deadline_ns <= now ? 0 : (int)((vm->deadline_ns - now) / 1000000U) + 1;
+	if (next != 0)
+		return next <= now ? 0 : (int)((next - now) / 1000000U) + 1;
 	return vm->stage == VM_STAGE_CREATED ? LINK_CHECK_MS : -1;
 }
 
 static void check_panic(struct vm_supervisor *vm)
 {
-	if (!vm->console.panicked || vm->panicked || vm->stage == VM_STAGE_ENDED)
+	if (vm->stage == VM_STAGE_ENDED)
 		return;
-	vm->panicked = true;
-	vm->deadline_ns = now_ns() + PANIC_MS * UINT64_C(1000000);
+	if (vm->console.panicked && vm->panic_ns == 0)
+		vm->panic_ns = now_ns() + PANIC_MS * UINT64_C(1000000);
+	else if (vm->panic_ns != 0 && now_ns() >= vm->panic_ns)
+		vm_fail(vm, ERR_PLAIN(-EIO, "the microVM ended %s: its kernel gave up", stage_text(vm->stage)));
+}
+
+static void check_deadline(struct vm_supervisor *vm)
+{
+	uint64_t now = now_ns();
+
+	if (vm->deadline.at_ns == 0 || now < vm->deadline.at_ns ||
+	    !vm_deadline_over(&vm->deadline, now, vm_processor_time(vm->monitor.pid)))
+		return;
+	vm_console_drain(&vm->console);
+	vm_fail(vm, ERR_PLAIN(-ETIMEDOUT, "the microVM did not answer in time %s", stage_text(vm->stage)));
 }
 
 static void check_time(struct vm_supervisor *vm)
 {
 	check_panic(vm);
-	if (vm->panicked && now_ns() >= vm->deadline_ns && vm->stage != VM_STAGE_ENDED) {
-		vm_fail(vm, ERR_PLAIN(-EIO, "the microVM ended %s: its kernel gave up", stage_text(vm->stage)));
-	} else if (vm->deadline_ns != 0 && now_ns() >= vm->deadline_ns) {
-		vm_console_drain(&vm->console);
-		vm_fail(vm, ERR_PLAIN(-ETIMEDOUT, "the microVM did not answer in time %s", stage_text(vm->stage)));
-	}
+	if (!vm->over)
+		check_deadline(vm);
 	if (vm->stage == VM_STAGE_CREATED && vm->committed && state_gone(vm))
 		vm_fail(vm, -ENOENT);
 }
