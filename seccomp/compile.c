@@ -14,6 +14,7 @@
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/str.h"
+#include "seccomp/compile.h"
 #include "seccomp/newer.h"
 #include "seccomp/policy.h"
 #include "seccomp/seccomp.h"
@@ -220,20 +221,7 @@ static int export_program(scmp_filter_ctx ctx, void **ret_data, size_t *ret_len)
 }
 #endif
 
-/*
- * The library's optimization level stays 1, a chain of comparisons. Level 2, a
- * binary tree, was measured with Docker's profile (376 names, x86_64 + x86 + x32;
- * libseccomp 2.5.4, Linux 6.18):
- *
- *             compile    load       sum   per call: allowed   refused   with argument rules
- *   level 1    9.4 ms  0.75 ms  10.2 ms              207 ns    234 ns                465 ns
- *   level 2   14.1 ms  0.30 ms  14.4 ms              207 ns    156 ns                375 ns
- *
- * The kernel remembers which calls are always allowed (since 5.11) and does not run the
- * filter for them; the 80 ns for one of the others pay the 4 ms back after 50000.
- * (2.5.4 also makes a wrong tree from no rules at all.)
- */
-static int new_filter(uint32_t default_action, scmp_filter_ctx *ret_ctx)
+static int new_filter(uint32_t default_action, bool tree, scmp_filter_ctx *ret_ctx)
 {
 	_cleanup_ctx_ scmp_filter_ctx ctx = NULL;
 	int r;
@@ -257,6 +245,10 @@ static int new_filter(uint32_t default_action, scmp_filter_ctx *ret_ctx)
 	r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 	if (r < 0)
 		return ERR(r, "seccomp: cannot set the action for other architectures");
+	/* 1 is the library's own default. */
+	r = tree ? seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2) : 0;
+	if (r < 0)
+		return ERR(r, "seccomp: libseccomp makes no binary tree");
 	*ret_ctx = ctx;
 	ctx = NULL;
 	return 0;
@@ -311,7 +303,7 @@ static int add_newer(scmp_filter_ctx ctx, const struct seccomp_req *req, struct 
 	return newer_prepend(prog, v, n);
 }
 
-int seccomp_compile(const struct seccomp_req *req, struct seccomp_program *ret_prog, size_t *ret_unknown)
+int seccomp_compile_as(const struct seccomp_req *req, bool tree, struct seccomp_program *ret_prog, size_t *ret_unknown)
 {
 	_cleanup_ctx_ scmp_filter_ctx ctx = NULL;
 	struct seccomp_program prog = { NULL, 0, 0, false };
@@ -323,7 +315,7 @@ int seccomp_compile(const struct seccomp_req *req, struct seccomp_program *ret_p
 	if (r < 0)
 		return r;
 	default_action = seccomp_policy_action(req->default_action, req->has_default_errno_ret, req->default_errno_ret);
-	r = new_filter(default_action, &ctx);
+	r = new_filter(default_action, tree, &ctx);
 	if (r < 0)
 		return r;
 	r = add_archs(ctx, req);
@@ -347,6 +339,11 @@ int seccomp_compile(const struct seccomp_req *req, struct seccomp_program *ret_p
 	if (ret_unknown != NULL)
 		*ret_unknown = unknown;
 	return 0;
+}
+
+int seccomp_compile(const struct seccomp_req *req, struct seccomp_program *ret_prog, size_t *ret_unknown)
+{
+	return seccomp_compile_as(req, false, ret_prog, ret_unknown);
 }
 
 void seccomp_program_deinit(struct seccomp_program *p)

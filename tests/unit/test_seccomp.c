@@ -26,6 +26,7 @@
 #include "seccomp/newer.h"
 #include "seccomp/policy.h"
 #include "seccomp/seccomp.h"
+#include "tests/unit/bpf_eval.h"
 
 #define CHILD_CANNOT_LOAD 99
 
@@ -427,43 +428,12 @@ TEST(flags)
 	CHECK(!seccomp_flag_supported("SECCOMP_FILTER_FLAG_DANCE"));
 }
 
-/* What p says to a call: the filter, run here. Only what libseccomp and newer.c write. */
+/* What p says to a call. */
 static uint32_t ask(const struct seccomp_program *p, uint32_t arch, uint32_t nr)
 {
-	const struct sock_filter *f = p->filter;
-	struct seccomp_data d = { .arch = arch, .nr = (int)nr };
-	uint32_t a = 0;
+	const struct seccomp_data d = { .arch = arch, .nr = (int)nr };
 
-	for (size_t i = 0; i < p->len / sizeof(*f); i++) {
-		bool yes;
-
-		switch (f[i].code) {
-		case BPF_LD | BPF_W | BPF_ABS:
-			memcpy(&a, (const char *)&d + f[i].k, sizeof(a));
-			continue;
-		case BPF_ALU | BPF_AND | BPF_K:
-			a &= f[i].k;
-			continue;
-		case BPF_RET | BPF_K:
-			return f[i].k;
-		case BPF_JMP | BPF_JA:
-			i += f[i].k;
-			continue;
-		case BPF_JMP | BPF_JEQ | BPF_K:
-			yes = a == f[i].k;
-			break;
-		case BPF_JMP | BPF_JGT | BPF_K:
-			yes = a > f[i].k;
-			break;
-		case BPF_JMP | BPF_JGE | BPF_K:
-			yes = a >= f[i].k;
-			break;
-		default:
-			return UINT32_MAX;
-		}
-		i += yes ? f[i].jt : f[i].jf;
-	}
-	return UINT32_MAX;
+	return bpf_eval(p, &d);
 }
 
 #define X32(nr) (0x40000000U + (nr))
