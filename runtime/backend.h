@@ -41,6 +41,7 @@ struct instance {
 struct launch {
 	int console;			/* unix socket that gets the terminal's master, FD_NONE */
 	bool waits_for_start;		/* create: init waits on STATE_SOCKET; run: on our sync socket */
+	bool keep_filter;		/* a compiled seccomp filter is kept for other containers of this root */
 };
 
 struct exec_launch {

@@ -28,7 +28,7 @@
 #include "runtime/hooks.h"
 
 /*
- * libseccomp takes ten milliseconds for an engine's profile (see seccomp/compile.c): the
+ * libseccomp takes fifteen milliseconds for an engine's profile, the first time (seccomp/README.md): the
  * runtime compiles while the child is building, and hands the program over in memory that both
  * share and no fd leads to. Complete before START or COMMIT is sent, read after.
  */
@@ -174,18 +174,21 @@ static int share_filter(struct build *b)
 }
 
 /* While the child builds. */
-static int compile_filter(struct build *b)
+static int compile_filter(struct build *b, const struct launch *l)
 {
+	const struct seccomp_cache cache = {
+		.parent = l->keep_filter ? b->i->c->root_dir : FD_NONE,
+		.name = STATE_FILTERS,
+		.writer = "nacre " NACRE_VERSION " " NACRE_COMMIT,
+	};
 	struct seccomp_program compiled = { 0 };
-	size_t unknown = 0;
 	int r;
 
 	if (b->filter == NULL)
 		return 0;
-	r = seccomp_compile(&b->i->plan->seccomp, &compiled, &unknown);
+	r = seccomp_compile_cached(&cache, &b->i->plan->seccomp, &compiled);
 	if (r < 0)
 		return r;
-	log_debug("seccomp: %zu system call names are unknown here", unknown);
 	if (compiled.len > sizeof(b->filter->bytes))
 		r = ERR_PLAIN(-E2BIG, "config.json: linux.seccomp: the filter is too long");
 	else
@@ -373,7 +376,7 @@ int container_create(struct instance *i, const struct launch *l)
 	if (r == 0)
 		r = spawn(&b, l);
 	if (r == 0)
-		r = compile_filter(&b);
+		r = compile_filter(&b, l);
 	if (r == 0)
 		r = serve(i, &b.ns);
 	if (r == 0 && i->plan->has_process)

@@ -30,6 +30,7 @@ struct create_options {
 	const char *program;		/* the name nacre was started under; NULL: not known */
 	const char *host_config;	/* NULL: /etc/nacre/nacre.json, if there is one */
 	bool no_pivot, no_new_keyring, debug;
+	bool only_container;		/* the state directory is made for this one: nothing is kept in it for others */
 	unsigned int preserve_fds;
 	enum cgroup_manager cgroup_manager;
 	int console_fd;			/* a connected socket in place of console_socket, stays the caller's; 0: none */

@@ -343,7 +343,7 @@ int lifecycle_create(const struct create_options *o)
 	_cleanup_plan_ struct plan *plan = NULL;
 	_cleanup_free_ char *text = NULL;
 	_cleanup_close_ int console = FD_NONE;
-	struct launch l = { .waits_for_start = true };
+	struct launch l = { .waits_for_start = true, .keep_filter = !o->only_container };
 	size_t len = 0;
 	int r = lifecycle_plan(o, &plan, &text, &len);
 
@@ -475,7 +475,7 @@ int lifecycle_run(const struct run_options *o, int *ret_status)
 	_cleanup_plan_ struct plan *plan = NULL;
 	_cleanup_free_ char *text = NULL;
 	_cleanup_close_ int console = FD_NONE;
-	struct launch l = { .waits_for_start = false };
+	struct launch l = { .waits_for_start = false, .keep_filter = !o->create.only_container };
 	size_t len = 0;
 	int r = lifecycle_plan(&o->create, &plan, &text, &len);
 

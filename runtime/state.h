@@ -15,6 +15,9 @@
  * A first record (status creating, no pid) is written before anything outside this
  * directory is touched, so that `delete --force` can undo a create that was killed.
  * The directory itself is locked (flock) by whoever changes the container.
+ *
+ * Beside the containers is ROOT/.seccomp, the filters that were compiled for them (seccomp/README.md). No ID
+ * begins with a dot.
  */
 #pragma once
 
@@ -33,6 +36,9 @@ struct json_writer;
 #define STATE_SECCOMP "seccomp.bpf"
 #define STATE_WAITING "waiting"
 #define STATE_SOCKET "start.sock"
+
+/* In ROOT. */
+#define STATE_FILTERS ".seccomp"
 
 enum container_status {
 	STATUS_CREATING,

@@ -21,6 +21,8 @@
 
 #define PROGRAM_MAX (BPF_MAXINSNS * sizeof(struct sock_filter))
 
+#define API_LEVEL 6
+
 static const enum scmp_compare op_values[SECCOMP_OP_COUNT] = {
 	[SECCOMP_OP_EQ] = SCMP_CMP_EQ,
 	[SECCOMP_OP_GE] = SCMP_CMP_GE,
@@ -228,12 +230,13 @@ static int new_filter(uint32_t default_action, bool tree, scmp_filter_ctx *ret_c
 
 	/*
 	 * The library probes the kernel's abilities with ten system calls before it
-	 * takes LOG or NOTIFY. Level 6 is what 2.5 calls all of them; here it only
-	 * makes bytes, and seccomp(2) will say what the kernel cannot do.
+	 * takes LOG or NOTIFY. This level is what 2.5 calls all of them; here it only
+	 * makes bytes, and seccomp(2) will say what the kernel cannot do. So nothing in
+	 * a program depends on the kernel.
 	 */
-	r = seccomp_api_set(6);
+	r = seccomp_api_set(API_LEVEL);
 	if (r < 0)
-		return ERR(r, "seccomp: libseccomp does not know API level 6");
+		return ERR(r, "seccomp: libseccomp does not know API level %d", API_LEVEL);
 	ctx = seccomp_init(default_action);
 	if (ctx == NULL)
 		return ERR_PLAIN(-ENOMEM, "seccomp: libseccomp cannot make a filter");
@@ -326,6 +329,9 @@ int seccomp_compile_as(const struct seccomp_req *req, bool tree, struct seccomp_
 	r = export_program(ctx, &prog.filter, &prog.len);
 	if (r == 0 && req->newer_enosys && asks_nobody(default_action)) {
 		r = add_newer(ctx, req, &prog);
+		/* A chain has the room more easily. */
+		if (r > 0)
+			r = tree ? -E2BIG : 0;
 		if (r < 0)
 			free(prog.filter);
 	}
@@ -350,6 +356,16 @@ void seccomp_program_deinit(struct seccomp_program *p)
 {
 	free(p->filter);
 	*p = (struct seccomp_program){ NULL, 0, 0, false };
+}
+
+void seccomp_compile_identity(struct buf *b)
+{
+	const struct scmp_version *running = seccomp_version();
+	const uint32_t v[] = { SCMP_VER_MAJOR, SCMP_VER_MINOR, SCMP_VER_MICRO, running != NULL ? running->major : 0,
+			       running != NULL ? running->minor : 0, running != NULL ? running->micro : 0, API_LEVEL,
+			       seccomp_arch_native() };
+
+	buf_add(b, v, sizeof(v));
 }
 
 char *seccomp_syscall_name(int number)

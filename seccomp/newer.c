@@ -73,8 +73,10 @@ int newer_prepend(struct seccomp_program *p, const struct newest_call *v, size_t
 	struct sock_filter *all;
 
 	/* The filter goes first: one that leaves no room is right without this. */
-	if (n == 0 || p->len + head_len > SECCOMP_PROGRAM_MAX)
+	if (n == 0)
 		return 0;
+	if (p->len + head_len > SECCOMP_PROGRAM_MAX)
+		return 1;
 	all = malloc(head_len + p->len);
 	if (all == NULL)
 		return -ENOMEM;

@@ -17,5 +17,5 @@ struct newest_call {
 /* Numbers from here on say nothing about age. */
 uint32_t newer_limit(uint32_t arch);
 
-/* Puts the comparisons before the filter of p; left out if they would make it too long. -ENOMEM without text. */
+/* Puts the comparisons before the filter of p. 1: they are left out, it would become too long. -ENOMEM without text. */
 int newer_prepend(struct seccomp_program *p, const struct newest_call *v, size_t n);

@@ -64,6 +64,24 @@ struct seccomp_program {
 int seccomp_compile(const struct seccomp_req *req, struct seccomp_program *ret_prog, size_t *ret_unknown);
 void seccomp_program_deinit(struct seccomp_program *p);
 
+/* Requests of fewer names are compiled each time: that takes less than half a millisecond. */
+#define SECCOMP_CACHE_FROM 32
+/* Files in a cache: of more, the oldest go. */
+#define SECCOMP_CACHE_FILES 32
+
+struct seccomp_cache {
+	int parent;		/* the directory that has the cache in it, ours; FD_NONE: no cache */
+	const char *name;	/* the cache's in there, made when there is something to keep */
+	const char *writer;	/* the program that asks and its version: another one's filters are not taken */
+};
+
+/*
+ * The same, by way of a cache of programs (README.md): a filter that was compiled before, for the same request by the same program
+ * and libraries, is not compiled again. Whatever keeps the cache from being read or written is no error, only a line of
+ * the debug log.
+ */
+int seccomp_compile_cached(const struct seccomp_cache *c, const struct seccomp_req *req, struct seccomp_program *ret_prog);
+
 /*
  * Loads into the calling thread. Without CAP_SYS_ADMIN the caller must have set
  * no_new_privs. Gives the listener fd in *ret_listener (FD_NONE unless the flags

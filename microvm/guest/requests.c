@@ -81,7 +81,7 @@ static int create(const struct job_call *c, struct buf *answer)
 	_cleanup_opened_ struct opened o = OPENED_NULL;
 	const struct create_options options = {
 		.root = GUEST_STATE, .id = c->description->id, .bundle = GUEST_BUNDLE, .bundle_told = c->description->bundle,
-		.isolation = "container",
+		.isolation = "container", .only_container = true,
 		.cgroup_manager = CGROUP_MANAGER_FS, .console_fd = c->console,
 		.adapt = adapt, .adapt_data = c->description,
 	};

@@ -510,7 +510,7 @@ TEST(newer_prepended)
 	seccomp_program_deinit(&p);
 
 	p = (struct seccomp_program){ malloc(SECCOMP_PROGRAM_MAX), SECCOMP_PROGRAM_MAX, 0, false };
-	CHECK_INT(newer_prepend(&p, v, 2), 0);
+	CHECK_INT(newer_prepend(&p, v, 2), 1);
 	CHECK_INT(p.len, SECCOMP_PROGRAM_MAX);
 	seccomp_program_deinit(&p);
 }
