@@ -9,6 +9,8 @@ load helpers
 rule() { config --arg a "$1" --argjson m "${2:-{\}}" '.root.readonly = false | .linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW",
 	syscalls: [{names: ["mkdir", "mkdirat"], action: $a} + $m]}'; }
 
+AGENTS=()
+
 # The numbers of this machine.
 nr() {
 	case $(uname -m):$1 in
@@ -236,8 +238,17 @@ nr() {
 agent() {
 	rm -f "$T/agent"
 	detached "$HELPERS/sec_agent" "${@:1:$#-1}" "$T/agent" "${@: -1}" >"$T/told"
+	AGENTS+=($!)
 	wait_for 10 test -S "$T/agent"
 	config --arg p "$T/agent" '.linux.seccomp.listenerPath = $p'
+}
+
+# One whose last listener never came still waits.
+cleanup() {
+	local pid
+	for pid in "${AGENTS[@]}"; do
+		! grep -qzxF "$T/agent" "/proc/$pid/cmdline" 2>/dev/null || kill "$pid"
+	done
 }
 
 told() { jq -e "$@" "$T/told" >/dev/null || { echo "the agent was told: $(cat "$T/told")"; return 1; }; }

@@ -18,45 +18,18 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "tests/helpers/socket.h"
 #include "tests/helpers/terminal.h"
-
-/* Bound under another name and renamed, so that the path is there only when connect(2) works. */
-static int listen_at(const char *path)
-{
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if ((size_t)snprintf(a.sun_path, sizeof(a.sun_path), "%s.new", path) >= sizeof(a.sun_path)) {
-		errno = ENAMETOOLONG;
-		die(path);
-	}
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 1) < 0 || rename(a.sun_path, path) < 0)
-		die(path);
-	return fd;
-}
 
 /* The terminal, or -1. */
 static int receive(int sock, int flags)
 {
 	char data[256];
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct iovec v = { .iov_base = data, .iov_len = sizeof(data) };
-	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
-	struct cmsghdr *c;
-	int fd = -1;
+	size_t n;
 
-	if (recvmsg(sock, &m, flags | MSG_CMSG_CLOEXEC) <= 0)
-		return -1;
-	c = CMSG_FIRSTHDR(&m);
-	if (c != NULL && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
-	return fd;
+	return receive_fd(sock, flags, data, sizeof(data), &n);
 }
 
 static int take_now(int listener)

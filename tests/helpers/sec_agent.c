@@ -6,8 +6,6 @@
  * and nobody is left under them. A connection without exactly one descriptor, or on which
  * more than a message comes, is printed as "bad". -c: takes each connection, closes it at once.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -16,47 +14,22 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "tests/helpers/terminal.h"
+#include "tests/helpers/socket.h"
 
 #define LISTENERS_MAX 16
-
-static int listen_at(const char *path)
-{
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if ((size_t)snprintf(a.sun_path, sizeof(a.sun_path), "%s.new", path) >= sizeof(a.sun_path)) {
-		errno = ENAMETOOLONG;
-		die(path);
-	}
-	if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 || listen(fd, 4) < 0 || rename(a.sun_path, path) < 0)
-		die(path);
-	return fd;
-}
 
 static int take(int server)
 {
 	static char text[65536];
-	union {
-		struct cmsghdr align;
-		char space[CMSG_SPACE(4 * sizeof(int))];
-	} control;
-	struct iovec v = { .iov_base = text, .iov_len = sizeof(text) - 1 };
-	struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
-	int sock = accept4(server, NULL, NULL, SOCK_CLOEXEC), fd = -1;
-	struct cmsghdr *c;
-	ssize_t n;
+	int sock = accept4(server, NULL, NULL, SOCK_CLOEXEC), fd;
+	size_t n;
 	char more;
 
 	if (sock < 0)
 		die("accept");
-	n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
-	c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
-	if (c != NULL && c->cmsg_type == SCM_RIGHTS && c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	fd = receive_fd(sock, 0, text, sizeof(text) - 1, &n);
 	if (fd >= 0 && read(sock, &more, 1) == 0) {
 		text[n] = '\0';
 		puts(text);

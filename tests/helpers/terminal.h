@@ -2,16 +2,11 @@
 /* What the helpers that hold a terminal have in common. A header, because each helper is one file. */
 #pragma once
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-static inline int die(const char *what)
-{
-	perror(what);
-	exit(2);
-}
+#include "tests/helpers/die.h"
 
 /* Types s; "\n" and "\xHH" in it are understood. */
 static inline void type_text(int fd, const char *s)
