@@ -109,5 +109,10 @@ int child_prepare(struct child_process *c);
 int child_prepare_filter(struct child_process *c);
 /* The filter, if there is one; returns when the runtime has handed its listener on. */
 int child_load_filter(struct child_process *c);
+/*
+ * In the process of a hook that is inside the container, before it is executed: identity, limits, personality and filter of the
+ * container's process (data is its struct child_process). Of a filter with a listener nobody has this one's: what it would ask is ENOSYS.
+ */
+int child_enter_hook(const void *data);
 /* Returns only when execve(2) failed. */
 int child_execute(struct child_process *c);

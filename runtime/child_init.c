@@ -172,13 +172,6 @@ static int fill_root(struct child_init *c, int root)
 	return r < 0 ? r : hide_paths(p, root);
 }
 
-static int child_hooks(const struct child_init *c, enum hook_kind kind, enum container_status status)
-{
-	const struct plan_hooks *h = &c->plan->hooks[kind];
-
-	return h->n > 0 ? hooks_run(kind, h, c->state, status, getpid()) : 0;
-}
-
 static int run_create_hooks(const struct child_init *c)
 {
 	const struct plan *p = c->plan;
@@ -192,7 +185,7 @@ static int run_create_hooks(const struct child_init *c)
 		if (r < 0)
 			return r;
 	}
-	return child_hooks(c, HOOK_CREATE_CONTAINER, STATUS_CREATING);
+	return hooks_run(HOOK_CREATE_CONTAINER, &p->hooks[HOOK_CREATE_CONTAINER], c->state, STATUS_CREATING, getpid());
 }
 
 static int make_root(struct child_init *c)
@@ -360,13 +353,22 @@ static int wait_for_start(struct child_init *c)
 	}
 }
 
+/* The labels are for what this process executes next, and for what its children do. */
+static int run_start_hooks(struct child_init *c)
+{
+	const struct plan_hooks *hooks = &c->plan->hooks[HOOK_START_CONTAINER];
+	int r = hooks->n > 0 ? child_set_labels(&c->p) : 0;
+
+	return r < 0 ? r : hooks_run_inside(hooks, c->state, getpid(), child_enter_hook, &c->p);
+}
+
 static int run(struct child_init *c)
 {
 	int r;
 
 	if (!c->plan->has_process)
 		return ERR_PLAIN(-EINVAL, "cannot start container \"%s\": config.json has no process", c->plan->id);
-	r = child_hooks(c, HOOK_START_CONTAINER, STATUS_CREATED);
+	r = run_start_hooks(c);
 	/* One code for all that a hook fails with: it tells `start` to destroy the container. */
 	return r < 0 ? -ECANCELED : child_execute(&c->p);
 }

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -151,6 +152,35 @@ static int set_scheduling(const struct child_process *c)
 		r = io_priority_set(p->io_priority);
 	if (r == 0 && p->scheduler != NULL)
 		r = scheduler_set(p->scheduler);
+	return r;
+}
+
+static int load_for_hook(const struct child_process *c)
+{
+	int r = c->seccomp != NULL ? seccomp_program_load(c->seccomp, NULL) : 0;
+
+	return r < 0 ? ERR(r, "cannot load the seccomp filter") : 0;
+}
+
+int child_enter_hook(const void *data)
+{
+	const struct child_process *c = data;
+	const struct process_req *p = c->req;
+	int r = 0;
+
+	if (p->has_personality && personality(p->personality) < 0)
+		r = ERR(-errno, "cannot set the personality");
+	if (r == 0 && !p->no_new_privs)
+		r = load_for_hook(c);
+	if (r == 0)
+		r = process_set_identity(p);
+	/* Another uid has put it out. */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	if (r == 0 && p->no_new_privs) {
+		r = process_set_no_new_privs();
+		if (r == 0)
+			r = load_for_hook(c);
+	}
 	return r;
 }
 

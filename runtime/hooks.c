@@ -48,8 +48,15 @@ static int state_memfd(const struct state *s, enum container_status status, pid_
 	return 0;
 }
 
+/* Where and as what a hook runs. */
+struct hook_place {
+	const char *cwd;	/* NULL: as it is */
+	int (*enter)(const void *data);	/* NULL: nothing changes */
+	const void *data;
+};
+
 /* In the hook's process. */
-static void hook_child(const struct plan_hook *h, const char *cwd, int in, int out)
+static void hook_child(const struct plan_hook *h, const struct hook_place *place, int in, int out)
 {
 	static const char *const no_env[] = { NULL };
 	const char *const fallback[] = { h->path, NULL };
@@ -59,10 +66,14 @@ static void hook_child(const struct plan_hook *h, const char *cwd, int in, int o
 	umask(022);	/* the container's init works without one */
 	proc_default_signals(UINT64_MAX);
 	/* As with other runtimes a hook starts in the bundle; in the container's root there is none. */
-	if (cwd != NULL && chdir(cwd) < 0)
+	if (place->cwd != NULL && chdir(place->cwd) < 0)
 		_exit(126);
 	if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 || process_seal_fds(3) < 0)
 		_exit(127);
+	if (place->enter != NULL && place->enter(place->data) < 0) {
+		dprintf(2, "%s", err_text());
+		_exit(126);
+	}
 	execve(h->path, (char *const *)(uintptr_t)(h->args != NULL ? h->args : fallback),
 	       (char *const *)(uintptr_t)(h->env != NULL ? h->env : no_env));
 	dprintf(2, "%s", strerror(errno));
@@ -104,7 +115,7 @@ static int hook_wait(const struct plan_hook *h, const char *kind, int pidfd, int
 			 tail[0] != '\0' ? ": " : "", tail);
 }
 
-static int hook_run(const struct plan_hook *h, const char *kind, const char *cwd, int in)
+static int hook_run(const struct plan_hook *h, const char *kind, const struct hook_place *place, int in)
 {
 	_cleanup_close_ int out = memfd_create("output", MFD_CLOEXEC), pidfd = FD_NONE;
 	struct clone_args args = {
@@ -118,24 +129,39 @@ static int hook_run(const struct plan_hook *h, const char *kind, const char *cwd
 		return ERR(-errno, "cannot prepare the %s hook \"%s\"", kind, h->path);
 	pid = sys_clone3(&args);
 	if (pid == 0)
-		hook_child(h, cwd, in, out);
+		hook_child(h, place, in, out);
 	if (pid < 0)
 		return ERR(-errno, "cannot start the %s hook \"%s\"", kind, h->path);
 	return hook_wait(h, kind, pidfd, out);
 }
 
+static int run_list(const char *kind, const struct plan_hooks *hooks, const struct hook_place *place, int in)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < hooks->n; i++)
+		r = hook_run(&hooks->v[i], kind, place, in);
+	return r;
+}
+
 int hooks_run(enum hook_kind kind, const struct plan_hooks *hooks, const struct state *s, enum container_status status,
 	      pid_t pid)
 {
+	const struct hook_place place = { .cwd = s->bundle };
 	_cleanup_close_ int in = FD_NONE;
-	int r = 0;
+	int r = hooks->n > 0 ? state_memfd(s, status, pid, &in) : 0;
 
-	if (hooks->n == 0)
-		return 0;
-	r = state_memfd(s, status, pid, &in);
-	for (size_t i = 0; r == 0 && i < hooks->n; i++)
-		r = hook_run(&hooks->v[i], hook_kind_name(kind), kind == HOOK_START_CONTAINER ? NULL : s->bundle, in);
-	return r;
+	return r < 0 ? r : run_list(hook_kind_name(kind), hooks, &place, in);
+}
+
+int hooks_run_inside(const struct plan_hooks *hooks, const struct state *s, pid_t pid, int (*enter)(const void *data),
+		     const void *data)
+{
+	const struct hook_place place = { .enter = enter, .data = data };
+	_cleanup_close_ int in = FD_NONE;
+	int r = hooks->n > 0 ? state_memfd(s, STATUS_CREATED, pid, &in) : 0;
+
+	return r < 0 ? r : run_list(hook_kind_name(HOOK_START_CONTAINER), hooks, &place, in);
 }
 
 void hooks_run_all(enum hook_kind kind, const struct plan_hooks *hooks, const struct state *s,

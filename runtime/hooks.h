@@ -16,6 +16,14 @@
 int hooks_run(enum hook_kind kind, const struct plan_hooks *hooks, const struct state *s, enum container_status status,
 	      pid_t pid);
 
+/*
+ * startContainer: its programs are the container's own, which an image brings. enter(data) runs in each one's process, right before
+ * it is executed, and makes it as little privileged as the container's process will be; 0, or -errno with a text, which is the
+ * hook's failure. Nothing is done after it that a filter could refuse.
+ */
+int hooks_run_inside(const struct plan_hooks *hooks, const struct state *s, pid_t pid, int (*enter)(const void *data),
+		     const void *data);
+
 /* poststop: each is run, a failure is a warning (runtime-spec "poststop"). */
 void hooks_run_all(enum hook_kind kind, const struct plan_hooks *hooks, const struct state *s,
 		   enum container_status status, pid_t pid);

@@ -16,6 +16,7 @@
 
 int seccomp_program_load(const struct seccomp_program *p, int *ret_listener)
 {
+	uint32_t flags = p->flags;
 	struct sock_fprog prog;
 	long r;
 
@@ -24,7 +25,9 @@ int seccomp_program_load(const struct seccomp_program *p, int *ret_listener)
 		return -EINVAL;
 	prog.len = (unsigned short)(p->len / sizeof(struct sock_filter));
 	prog.filter = p->filter;
-	r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, p->flags, &prog);
+	if (ret_listener == NULL)
+		flags &= ~(uint32_t)(SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV);
+	r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &prog);
 	if (r < 0)
 		return -errno;
 	/*
@@ -32,12 +35,13 @@ int seccomp_program_load(const struct seccomp_program *p, int *ret_listener)
 	 * fd (that a thread kept TSYNC from working is then -ESRCH, by TSYNC_ESRCH);
 	 * otherwise it is the id of such a thread, and nothing was loaded.
 	 */
-	if ((p->flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) == 0) {
+	if ((flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) == 0) {
 		if (r > 0)
 			return -ESRCH;
 		r = FD_NONE;
 	}
-	*ret_listener = (int)r;
+	if (ret_listener != NULL)
+		*ret_listener = (int)r;
 	return 0;
 }
 

@@ -85,7 +85,8 @@ int seccomp_compile_cached(const struct seccomp_cache *c, const struct seccomp_r
 /*
  * Loads into the calling thread. Without CAP_SYS_ADMIN the caller must have set
  * no_new_privs. Gives the listener fd in *ret_listener (FD_NONE unless the flags
- * ask for one). Async-signal-safe, allocates nothing, records no error text.
+ * ask for one). NULL: without a listener, what the filter would ask it is ENOSYS.
+ * Async-signal-safe, allocates nothing, records no error text.
  * -ESRCH: TSYNC could not reach another thread, nothing was loaded.
  * (Not called seccomp_load: libseccomp has that name.)
  */

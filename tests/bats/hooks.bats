@@ -185,6 +185,39 @@ is_gone() { [ -z "$(nacre list -q)" ]; }
 	for kind in $HOST_KINDS; do [ "$(cat "$T/$kind")" = 0 ]; done
 }
 
+# Its program may be the image's: it is given no more than the container's process is.
+@test "startContainer runs with the identity, limits and filter of the container's process" {
+	local nnp
+	sh_args 'grep -E "^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp:)" /proc/self/status; ulimit -n'
+	for nnp in true false; do
+		config --argjson n "$nnp" '.process.user = {uid: 1000, gid: 1000, additionalGids: [7]} | .process.noNewPrivileges = $n
+			| .process.rlimits = [{type: "RLIMIT_NOFILE", soft: 100, hard: 200}]
+			| .hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", (.process.args[2] | "{ \(.); } >/tmp/hook")]}]
+			| .linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["mkdir", "mkdirat"], action: "SCMP_ACT_ERRNO"}]}
+			| .root.readonly = false'
+		rm -f "$BUNDLE/rootfs/tmp/hook"
+		run -0 nacre run "$ID"
+		[[ "$output" == *"Seccomp:"*2* ]]
+		equals "$output" "$(cat "$BUNDLE/rootfs/tmp/hook")"
+	done
+}
+
+@test "startContainer: what the filter kills fails the hook; what it asks an agent is ENOSYS" {
+	requires container
+	config '.root.readonly = false | .linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW",
+			syscalls: [{names: ["mkdir", "mkdirat"], action: "SCMP_ACT_KILL_PROCESS"}]}
+		| .hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", "/bin/mkdir /tmp/d"]}]'
+	refused 1 'startContainer hook "/bin/sh" failed with status 159' run "$ID"
+	[ ! -e "$BUNDLE/rootfs/tmp/d" ]
+	detached "$HELPERS/sec_agent" "$T/agent" 1 >/dev/null
+	wait_for 10 test -S "$T/agent"
+	config --arg a "$T/agent" '.linux.seccomp.listenerPath = $a | .linux.seccomp.syscalls[0].action = "SCMP_ACT_NOTIFY"
+		| .hooks.startContainer[0].args[2] = "/bin/mkdir /tmp/d 2>/tmp/said; true" | .process.args = ["mkdir", "/tmp/e"]'
+	nacre run "$ID"
+	grep "Function not implemented" "$BUNDLE/rootfs/tmp/said"
+	[ -d "$BUNDLE/rootfs/tmp/e" ]
+}
+
 @test "startContainer without env gets the process', with env its own" {
 	config '.root.readonly = false | .process.env = ["PATH=/bin", "OF=process"]
 		| .hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", "tr \"\\0\" \"|\" </proc/$$/environ >/tmp/one; true"]},
