@@ -63,7 +63,7 @@ HEADERS  := $(foreach d,$(LIB_DIRS) runtime,$(wildcard $(d)/*.h))
 UNIT_SRC := $(wildcard tests/unit/test_*.c)
 UNIT_BIN := $(UNIT_SRC:%.c=$(O)/%)
 # What of the guest's program is tested by itself; the rest stands in for files that are linked here.
-GUEST_UNIT_SRC := $(addprefix microvm/guest/,adapt.c description.c guest_net.c guest_processes.c rtnl.c)
+GUEST_UNIT_SRC := $(addprefix microvm/guest/,adapt.c description.c guest_net.c guest_processes.c rtnl.c session.c)
 # Everything of runtime/ but main.c may be linked into a unit test.
 UNIT_OBJ := $(LIB_OBJ) $(filter-out $(O)/runtime/main.o,$(BIN_OBJ)) $(GUEST_UNIT_SRC:%.c=$(O)/%.o)
 HELPER_SRC := $(wildcard tests/helpers/*.c)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <termios.h>
@@ -158,12 +159,28 @@ static int write_input(struct session *s, struct channel *c)
 	return 0;
 }
 
+/*
+ * The bytes that were written already, once they are as many as the others. A process that is slower than its input never takes
+ * all of it, and without this the guest's memory would in the end hold everything that it was ever given.
+ */
+static void drop_written(struct session *s)
+{
+	size_t rest = s->input.len - s->input_done;
+
+	if (s->input_done == 0 || s->input_done < rest)
+		return;
+	memmove(s->input.data, s->input.data + s->input_done, rest);
+	s->input.len = rest;
+	s->input_done = 0;
+}
+
 int session_input(struct session *s, struct channel *c, const void *data, size_t size)
 {
 	if (s->fd[CHANNEL_STDIN] < 0) {
 		channel_delivered(c, s->number, CHANNEL_STDIN, size);
 		return 0;
 	}
+	drop_written(s);
 	buf_add(&s->input, data, size);
 	return s->input.failed ? ERR_NOMEM() : 0;
 }

@@ -21,7 +21,7 @@ struct session {
 	int console;			/* where a terminal's master would come from */
 	bool terminal;
 	int slave;			/* of a terminal: held open until the process ends, so that it may close its own for a while */
-	struct buf input;		/* come, not yet taken by the process; at most a window */
+	struct buf input;		/* come; not yet taken by the process, from input_done on, is at most a window */
 	size_t input_done;
 	bool input_ended;
 	bool ended;			/* the process; status as of wait(2) */
