@@ -19,14 +19,15 @@ setup() {
 	fi
 }
 
-# What a microVM might leave on the host, as text: programs, taps, mounts, cgroups, sockets and files by name.
+# What a microVM might leave on the host, as text: programs, taps, mounts, cgroups, sockets and files by name; not what a test host
+# or another file leaves that runs beside it.
 host_state() {
 	echo "programs: $(vm_programs | wc -l) $(pgrep -cf -- "--root $ROOT")"
 	echo "interfaces: $(ip -o link | sed 's/:.*//' | wc -l)"
 	echo "mounts: $(wc -l </proc/self/mountinfo)"
 	echo "cgroups: $(find "$(cgroup_mount)" -maxdepth 3 -name "*$ID*" | wc -l)"
 	echo "files: $(find /run /tmp /dev/shm -maxdepth 2 -name '*nacre*' ! -path '/tmp/nt.*' ! -path '/tmp/nacre-host.*' \
-		! -path '/tmp/nacre-compare.*' 2>/dev/null | sort | xargs)"
+		! -path '/tmp/nacre-compare.*' ! -path '/run/virtiofsd/.tmp.nacre-host.*' 2>/dev/null | sort | xargs)"
 	echo "state: $(find "$ROOT" -mindepth 1 2>/dev/null | wc -l)"
 	echo "unix sockets: $(grep -c -- "$T" /proc/net/unix)"
 }
