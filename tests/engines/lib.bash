@@ -54,3 +54,15 @@ cgroup_mount() {
 }
 has_controllers() { grep -qw memory "$(cgroup_mount)/cgroup.controllers"; }
 has_sys_resource() { (($((0x$(sed -n 's/^CapEff:\t//p' /proc/self/status) >> 24 & 1)))); }
+
+# image_archive COMMAND: $T/image.tar, which `ctr images import` takes, of one layer; COMMAND is its Cmd, as JSON. No registry is asked.
+image_archive() {
+	local dir=$T/image layer
+	mkdir -p "$dir"
+	cp "$T/rootfs.tar" "$dir/layer.tar"
+	layer=$(sha256sum "$dir/layer.tar")
+	printf '{"architecture":"amd64","os":"linux","config":{"Cmd":%s,"Env":["PATH=/bin"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
+		"$1" "${layer%% *}" >"$dir/config.json"
+	printf '[{"Config":"config.json","RepoTags":["docker.io/library/busybox:latest"],"Layers":["layer.tar"]}]' >"$dir/manifest.json"
+	tar -C "$dir" -cf "$T/image.tar" manifest.json config.json layer.tar
+}

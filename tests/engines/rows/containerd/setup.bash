@@ -11,18 +11,6 @@ engine_missing() {
 	done
 }
 
-# The archive that `ctr images import` takes, of one layer. No registry is asked.
-image_archive() {
-	local dir=$T/image layer
-	mkdir -p "$dir"
-	cp "$T/rootfs.tar" "$dir/layer.tar"
-	layer=$(sha256sum "$dir/layer.tar")
-	printf '{"architecture":"amd64","os":"linux","config":{"Cmd":["/bin/sh"],"Env":["PATH=/bin"]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
-		"${layer%% *}" >"$dir/config.json"
-	printf '[{"Config":"config.json","RepoTags":["docker.io/library/busybox:latest"],"Layers":["layer.tar"]}]' >"$dir/manifest.json"
-	tar -C "$dir" -cf "$T/image.tar" manifest.json config.json layer.tar
-}
-
 engine_begin() {
 	cat >"$T/containerd.toml" <<-END
 		version = 2
@@ -39,7 +27,7 @@ engine_begin() {
 	containerd --config "$T/containerd.toml" --log-level warn >"$T/containerd.log" 2>&1 &
 	containerd=$!
 	wait_for 20 "${CTR[@]}" version || { cat "$T/containerd.log"; return 1; }
-	image_archive
+	image_archive '["/bin/sh"]'
 	"${CTR[@]}" images import "$T/image.tar"
 }
 

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# What the rows of the CRI call.
+
+export CONTAINER_RUNTIME_ENDPOINT=unix://$T/cri.sock IMAGE_SERVICE_ENDPOINT=unix://$T/cri.sock
+
+# The default is two seconds.
+crictl() { command crictl --timeout $((30 * ${PATIENCE:-1}))s "$@"; }
+
+# pod [JQ]: a pod of the host's network, or of the one that JQ says; its ID. IN_NETWORK: of the bridge's.
+export IN_NETWORK='.linux.security_context.namespace_options.network = 0'
+pod() {
+	jq -n --arg logs "$W/logs" "{metadata: {name: \"pod\", uid: \"$RANDOM\", namespace: \"default\", attempt: 1}, log_directory: \$logs,
+		linux: {security_context: {namespace_options: {network: 2}}}} | ${1:-.}" >pod.json
+	mkdir -p logs
+	crictl runp --runtime "${HANDLER:-$RUNTIME_NAME}" pod.json
+}
+
+# container POD NAME JQ: made and started; its ID.
+container() {
+	local id
+	jq -n "{metadata: {name: \"$2\"}, image: {image: \"docker.io/library/busybox:latest\"}, log_path: \"$2.log\",
+		command: [\"sleep\", \"1000\"], linux: {}} | $3" >"$2.json"
+	id=$(crictl create --no-pull "$1" "$2.json" pod.json)
+	crictl start "$id" >/dev/null
+	echo "$id"
+}
+
+state() { crictl inspect -o json "$1" | jq -r .status.state; }
+log() { cut -d' ' -f4- "$W/logs/$1.log"; }
