@@ -266,8 +266,6 @@ int mount_fs(const struct mount_req *m, uint64_t attrs, int *ret_fd)
  */
 static bool mount2_can(const struct mount_req *m)
 {
-	if (m->n_propagation > 0 || m->rattr_set != 0 || m->rattr_clr != 0)
-		return false;
 	for (size_t i = 0; i < m->n_data; i++)
 		if (strchr(m->data[i], ',') != NULL)	/* its data is one text with commas between */
 			return false;
@@ -307,6 +305,25 @@ static int mount2_at(const struct mount_req *m, const char *fstype, int target)
 	if (fchdir(target) < 0 || mount(m->source != NULL ? m->source : "none", ".", fstype, flags, data.data) < 0)
 		return -errno;
 	return 0;
+}
+
+/* Of the options those that mount(2) has no flags for. */
+static bool mount2_lacks(const struct mount_req *m)
+{
+	return m->n_propagation > 0 || m->rattr_set != 0 || m->rattr_clr != 0;
+}
+
+/* These, at the mount that mount(2) has made; it has given no descriptor, so the mount is found by its place. */
+static int mount2_finish(const struct mount_context *c, const struct mount_req *m)
+{
+	struct mount_req rest = *m;
+	_cleanup_close_ int mountfd = FD_NONE;
+	int r = path_open(c->root, m->target, O_PATH | O_DIRECTORY, &mountfd);
+
+	rest.attr_set = rest.attr_clr = 0;
+	if (r == 0)
+		r = mount_tree_attributes(&rest, mountfd, false);
+	return r < 0 ? ERR(r, "cannot set the options of the mount at \"%s\"", m->target) : 0;
 }
 
 /*
@@ -485,11 +502,11 @@ static int fs_mount_at(const struct mount_context *c, const struct mount_req *m)
 
 	if (r < 0)
 		return r;
-	if (mount2_can(m)) {
+	if (mount2_can(m) && (!mount2_lacks(m) || mount2_must(m))) {
 		/* The target's fd stays open: see "fds" in mount.h. */
 		r = mount2_at(m, m->fstype, target);
 		if (r == 0)
-			return 0;
+			return mount2_lacks(m) ? mount2_finish(c, m) : 0;
 	}
 	if (mount2_must(m))
 		return ERR(r < 0 ? r : -EINVAL, "cannot mount %s at \"%s\"", m->fstype, m->target);

@@ -439,6 +439,14 @@ tmpfs - - unbindable'
 	run -0 nacre run "$ID"
 	equals "1 30" "${lines[0]} ${lines[1]}"
 	[[ "${lines[2]}" == *nodev*overlay* ]]
+	# As podman has an image's.
+	config --arg layers "lowerdir=${layers#:}" '.linux.rootfsPropagation = "shared" | .mounts |= map(if .destination == "/mnt" then .options = [$layers, "private"] else . end)'
+	run -0 nacre run "$ID"
+	equals "1 30" "${lines[0]} ${lines[1]}"
+	[[ "${lines[2]}" != *shared:* ]]
+	config '.mounts |= map(if .destination == "/mnt" then .options += ["slave", "shared", "rnoexec"] else . end)'
+	run -0 nacre run "$ID"
+	[[ "${lines[2]}" == *noexec*shared:*overlay* ]]
 }
 
 @test "a relative destination is below the root" {
