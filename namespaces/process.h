@@ -54,7 +54,7 @@ int rlimit_resource(const char *name, int *ret_resource);
 /* A number to the kernel's oom_score_adj of pid (0: oneself). */
 int process_oom_score(pid_t pid, int score);
 
-/* Raises hard limits of a process in a user namespace, from outside: it may lower them itself only. */
+/* Raises hard limits of a process from outside: in a user namespace it may lower them itself only. */
 int process_raise_rlimits(pid_t pid, const struct rlimit_req *v, size_t n);
 
 /* A new session keyring named "_ses.ID", so that the container does not see the caller's. ENOSYS is fine. */

@@ -76,14 +76,17 @@ int container_read_ignored(struct child_process *c)
 	return r < 0 ? ERR(r, "cannot read which signals are ignored") : 0;
 }
 
-/* What has to be set from outside: the child may lack the right in its user namespace. */
-int container_set_from_outside(const struct process_req *p, pid_t pid, bool user_ns)
+/*
+ * What has to be set from outside: the child may lack the right in its user namespace. Where it has it, a hard limit that
+ * the kernel refuses is told now, not when the process is started.
+ */
+int container_set_from_outside(const struct process_req *p, pid_t pid)
 {
 	int r = 0;
 
 	if (p->has_oom_score_adj)
 		r = process_oom_score(pid, p->oom_score_adj);
-	if (r == 0 && user_ns)
+	if (r == 0)
 		r = process_raise_rlimits(pid, p->rlimits, p->n_rlimits);
 	return r;
 }

@@ -380,7 +380,7 @@ int container_create(struct instance *i, const struct launch *l)
 	if (r == 0)
 		r = serve(i, &b.ns);
 	if (r == 0 && i->plan->has_process)
-		r = container_set_from_outside(&i->plan->process, i->pid, plan_has_ns(i->plan, CLONE_NEWUSER));
+		r = container_set_from_outside(&i->plan->process, i->pid);
 	/* On failure it stays: the counts that say why the child died are read, and destroy ends it. */
 	if (r == 0)
 		cgroup_scope_release(&i->holder);

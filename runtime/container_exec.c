@@ -77,7 +77,7 @@ static int exec_serve(struct instance *i, const struct child_exec *c, int sync, 
 	if (*ret_pidfd < 0)
 		return ERR(-errno, "cannot open the new process");
 	r = container_join_resctrl(i, *ret_pid);
-	return r < 0 ? r : container_set_from_outside(c->p.req, *ret_pid, (i->c->state.ns_flags & CLONE_NEWUSER) != 0);
+	return r < 0 ? r : container_set_from_outside(c->p.req, *ret_pid);
 }
 
 /* Nothing stays alive, and no zombie to whoever gets our children when we end. The stage is gone: nothing new comes. */

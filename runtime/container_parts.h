@@ -46,7 +46,7 @@ int container_spawn_inside(struct instance *i, const char *sub, int (*fn)(void *
 /* Which signals our caller ignores, for the child to reset. */
 int container_read_ignored(struct child_process *c);
 /* What has to be set from outside: the child may lack the right in its user namespace. */
-int container_set_from_outside(const struct process_req *p, pid_t pid, bool user_ns);
+int container_set_from_outside(const struct process_req *p, pid_t pid);
 /*
  * START by sync, then until the process has really been executed, or why it was not. Meanwhile the listener of its
  * filter, if it has one, goes where s says, as that of process pid; status is the container's, for there.

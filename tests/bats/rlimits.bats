@@ -85,6 +85,28 @@ RLIMIT_STACK 1048576 1048577 stack size'
 	[[ "$output" == *RLIMIT_NOFILE* ]]
 }
 
+@test "a hard limit that the kernel refuses is told by create, and by exec" {
+	requires container setpriv
+	config '.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 2000, hard: 4000}]'
+	limited() { setpriv --bounding-set=-sys_resource bash -c 'ulimit -n 1000; "$@"' - "$NACRE_BIN" --root "$ROOT" "$@"; }
+	try limited create "$ID"
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"cannot raise the hard limit of RLIMIT_NOFILE to 4000: Operation not permitted"* ]]
+	jq .process config.json >"$T/process.json"
+	config 'del(.process.rlimits)'
+	run_sleeping
+	try limited exec --process "$T/process.json" --pid-file "$T/pid" "$ID"
+	[ "$status" -eq 255 ]
+	[[ "$stderr" == *"RLIMIT_NOFILE to 4000"* ]]
+	[ ! -e "$T/pid" ]
+}
+
+@test "more open files than fs.nr_open has are told by create" {
+	requires container
+	config --argjson n "$(($(cat /proc/sys/fs/nr_open) + 1))" '.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 10, hard: $n}]'
+	refuses "RLIMIT_NOFILE to $(($(cat /proc/sys/fs/nr_open) + 1))"
+}
+
 @test "soft above hard, an unknown kind, one kind twice: refused" {
 	config '.process.rlimits = [{type: "RLIMIT_NOFILE", soft: 200, hard: 100}]'
 	refuses 'process.rlimits[0]' 200 100
