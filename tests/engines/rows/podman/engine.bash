@@ -20,4 +20,6 @@ with_network() {
 	"${words[@]:0:2}" --network=none "${words[@]:2}"
 }
 
+now_ms() { echo "$((${EPOCHREALTIME/./} / 1000))"; }
+
 state() { podman inspect --format '{{.State.Status}}' "$1"; }
