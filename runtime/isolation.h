@@ -42,6 +42,7 @@ int isolation_find(struct arena *a, const struct isolation_wish *w, const char *
 
 /*
  * path NULL: HOST_CONFIG_PATH, which need not exist. It says which programs root starts, so whoever can write to it is
- * root: -EPERM with a text unless it belongs to root (or to the user we are) and nobody else may write to it.
+ * root: -EPERM with a text unless it belongs to root (or to the user we are) and nobody else may write to it; in a user
+ * namespace HOST_CONFIG_PATH may belong to nobody of it, as the host's root does there.
  */
 int host_config_load(struct arena *a, const char *path, struct host_config *ret);

@@ -152,6 +152,24 @@ state_is_in() { equals "of containers is kept in $1" "$("${@:2}" "$NACRE_BIN" do
 	equals ran "$(inside "$NACRE_BIN" run "$ID")"
 }
 
+@test "as root of a user namespace: the host's nacre.json is root's, although it looks like nobody's" {
+	config 'del(.linux.uidMappings, .linux.gidMappings) | .linux.namespaces |= map(select(.type != "user"))'
+	sh_args 'echo ran'
+	export USER_ID
+	export -f as_user
+	# with_json MODE OPTION...: in place of the host's /etc, where this is all.
+	with_json() {
+		in_mount_ns "mount -t tmpfs -o mode=755 none /etc; mkdir /etc/nacre; echo '{}' >/etc/nacre/nacre.json; chmod $1 /etc/nacre/nacre.json
+			as_user unshare -U --map-root-user -m timeout 30 \"\$NACRE_BIN\" --root \"\$ROOT\" ${*:2} run \"\$ID\""
+	}
+	run -0 with_json 644
+	equals ran "$output"
+	run -1 with_json 646
+	[[ "$output" == *"others than its owner may write to it"* ]]
+	run -1 with_json 644 --host-config /etc/nacre/nacre.json
+	[[ "$output" == *"belongs to user 65534"* ]]
+}
+
 @test "nested: without CAP_SETFCAP the kernel lets nobody map its root: said so" {
 	nested_bundle
 	config '.process.capabilities |= with_entries(.value -= ["CAP_SETFCAP"])'
