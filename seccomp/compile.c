@@ -105,9 +105,13 @@ static int add_archs(scmp_filter_ctx ctx, const struct seccomp_req *req)
 		if (token == 0)
 			return ERR_PLAIN(-EINVAL, "seccomp: unknown architecture \"%s\"", name);
 		r = seccomp_arch_add(ctx, token);
-		/* The native one is in from the start, and a list may repeat itself. */
-		if (r < 0 && r != -EEXIST)
-			return ERR(r, "seccomp: cannot add architecture %s to the filter", name);
+		/*
+		 * The native one is in from the start, and a list may repeat itself. One of the other byte order (EDOM) is none that
+		 * a program could call this kernel by, as most of a list that is written for many hosts; only that the library
+		 * takes those with the right byte order.
+		 */
+		if (r < 0 && r != -EEXIST && r != -EDOM)
+			return ERR(r, "linux.seccomp.architectures[%zu]: cannot add %s to the filter", i, name);
 	}
 	return 0;
 }

@@ -173,6 +173,18 @@ nr() {
 	[[ "$output" == *"Operation not permitted"* ]]
 }
 
+@test "so are those of the other byte order, in a list for many hosts" {
+	rule SCMP_ACT_ERRNO
+	config '.linux.seccomp.architectures = ["SCMP_ARCH_S390X", "SCMP_ARCH_S390", "SCMP_ARCH_PPC64", "SCMP_ARCH_PPC64LE", "SCMP_ARCH_MIPS", "SCMP_ARCH_MIPS64",
+		"SCMP_ARCH_PARISC", "SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_AARCH64"]'
+	args mkdir /tmp/d
+	run -1 nacre run "$ID"
+	[[ "$output" == *"Operation not permitted"* ]]
+	config '.linux.seccomp.architectures = ["SCMP_ARCH_S390X"]'
+	run -1 nacre run "$ID"
+	[[ "$output" == *"Operation not permitted"* ]]
+}
+
 @test "with and without noNewPrivileges, as root and as another user" {
 	local nnp uid
 	sh_args 'grep ^Seccomp: /proc/self/status; mkdir /tmp/d; true'

@@ -283,7 +283,7 @@ TEST(architectures)
 	req.n_architectures = ARRAY_SIZE(bad);
 	CHECK_INT(seccomp_compile(&req, &one, NULL), -EINVAL);
 	CHECK_STR(err_text(), "seccomp: unknown architecture \"SCMP_ARCH_Z80\"");
-	/* Each one that is called known can be compiled, alone, as far as its byte order fits the native one's. */
+	/* Each one that is called known can be compiled, alone; of the other byte order it adds nothing. */
 	for (size_t i = 0; i < known.n; i++) {
 		int r;
 
@@ -292,7 +292,7 @@ TEST(architectures)
 		r = seccomp_compile(&req, &one, NULL);
 		if (r == 0)
 			seccomp_program_deinit(&one);
-		if (!CHECK(r == 0 || r == -EDOM || strstr(err_text(), "cannot add architecture") != NULL))
+		if (!CHECK_INT(r, 0))
 			printf("#   %s: %s\n", known.v[i], err_text());
 	}
 }
