@@ -65,6 +65,20 @@ static void copy_size(const struct foreground *f)
 		(void)ioctl(f->ptm, TIOCSWINSZ, &ws);
 }
 
+/*
+ * A terminal shows a line end as "\r\n", a file or a pipe is to have the process' own: as with runc, the translation is
+ * switched off, on the container's terminal. It may switch it on again. Best effort: a terminal in a guest is not reached.
+ */
+static void keep_line_ends(int ptm)
+{
+	struct termios t;
+
+	if (isatty(STDOUT_FILENO) || tcgetattr(ptm, &t) < 0)
+		return;
+	t.c_oflag &= ~(tcflag_t)ONLCR;
+	(void)tcsetattr(ptm, TCSANOW, &t);
+}
+
 int foreground_take_terminal(struct foreground *f)
 {
 	struct termios raw;
@@ -79,6 +93,7 @@ int foreground_take_terminal(struct foreground *f)
 		return ERR(r, "cannot receive the container's terminal");
 	if (fcntl(f->ptm, F_SETFL, O_NONBLOCK | O_RDWR) < 0)
 		return ERR(-errno, "cannot prepare the container's terminal");
+	keep_line_ends(f->ptm);
 	if (tcgetattr(STDIN_FILENO, &f->saved) < 0)
 		return 0;	/* not a terminal: relayed as it is */
 	copy_size(f);

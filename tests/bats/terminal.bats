@@ -62,6 +62,25 @@ cleanup() {
 	[[ "$output" == *to-console* ]]
 }
 
+@test "run, exec: what goes to a file or a pipe has the line ends that the process wrote" {
+	requires container
+	terminal
+	sh_args 'printf "one\ntwo\n"; stty -a 2>/dev/null | tr " " "\n" | grep onlcr; sleep 1000'
+	nacre run "$ID" </dev/null >"$T/run-out" 2>&1 3>&- &
+	wait_for 10 grep -q onlcr "$T/run-out"
+	equals $'one\ntwo\n-onlcr' "$(cat "$T/run-out")"
+	equals $'one\ntwo' "$(nacre exec -t "$ID" printf 'one\ntwo\n' </dev/null | cat)"
+	nacre kill "$ID" KILL
+	wait $! || true
+	# On a terminal it is as ever, and so is what an engine gets by a socket.
+	on_terminal -- run "$ID-2" >/dev/null &
+	wait_for 10 has_status "$ID-2" running
+	nacre exec "$ID-2" stty -F /dev/pts/0 -a >"$T/settings"
+	nacre kill "$ID-2" KILL
+	wait $! || true
+	grep -q ' onlcr' "$T/settings"
+}
+
 @test "run: the terminal is a new one, of the container's own devpts" {
 	terminal
 	sh_args 'ls /dev/pts | tr "\n" " "'
@@ -215,7 +234,7 @@ cleanup() {
 	config '.process.consoleSize = {height: 11, width: 44}'
 	args stty size
 	run nacre run "$ID" </dev/null
-	[ "$output" = $'11 44\r' ]
+	[ "${output%$'\r'}" = "11 44" ]
 }
 
 @test "consoleSize without a terminal is ignored" {
