@@ -20,10 +20,12 @@
 #include "runtime/base/path_at.h"
 #include "runtime/base/str.h"
 
+#define DEFAULT(path_, major_, minor_) { .path = (path_), .type = S_IFCHR, .major = (major_), .minor = (minor_), .mode = 0666 }
+
 static const struct device_req defaults[] = {
-	{ "/dev/null", S_IFCHR, 1, 3, 0666, 0, 0 },   { "/dev/zero", S_IFCHR, 1, 5, 0666, 0, 0 },
-	{ "/dev/full", S_IFCHR, 1, 7, 0666, 0, 0 },   { "/dev/random", S_IFCHR, 1, 8, 0666, 0, 0 },
-	{ "/dev/urandom", S_IFCHR, 1, 9, 0666, 0, 0 }, { "/dev/tty", S_IFCHR, 5, 0, 0666, 0, 0 },
+	DEFAULT("/dev/null", 1, 3), DEFAULT("/dev/zero", 1, 5),
+	DEFAULT("/dev/full", 1, 7), DEFAULT("/dev/random", 1, 8),
+	DEFAULT("/dev/urandom", 1, 9), DEFAULT("/dev/tty", 5, 0),
 };
 
 static const struct {
@@ -40,20 +42,12 @@ static bool is_device(const struct stat *st, const struct device_req *d)
 	return d->type == S_IFIFO || st->st_rdev == makedev(d->major, d->minor);
 }
 
-/* The host's node of this path, verified, over a file at dirfd/name; nothing but a device: no programs, no set-user-id. */
-static int device_bind(int dirfd, const char *name, const struct device_req *d)
+/* A mount of a device over a file at dirfd/name, made if it is missing. */
+static int attach_device(int dirfd, const char *name, const struct device_req *d, int tree)
 {
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC };
-	_cleanup_close_ int host = FD_NONE, tree = FD_NONE, target = FD_NONE;
-	struct stat st;
+	_cleanup_close_ int target = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	int r;
 
-	host = open(d->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (host < 0 || fstat(host, &st) < 0)
-		return ERR(-errno, "cannot use the host's \"%s\"", d->path);
-	if (!is_device(&st, d))
-		return ERR_PLAIN(-ENODEV, "the host's \"%s\" is not the device that is asked for", d->path);
-	target = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (target < 0 && errno == ENOENT) {
 		_cleanup_close_ int made = openat(dirfd, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, 0644);
 
@@ -63,22 +57,52 @@ static int device_bind(int dirfd, const char *name, const struct device_req *d)
 	}
 	if (target < 0)
 		return ERR(-errno, "cannot make \"%s\"", d->path);
+	r = mount_attach(tree, target);
+	return r < 0 ? ERR(r, "cannot mount the device \"%s\"", d->path) : 0;
+}
+
+/* Its owner and mode are the host's to change; what was asked for must be so already. */
+static int check_asked(const struct stat *st, const struct device_req *d)
+{
+	const char *what = d->has_mode && (st->st_mode & 07777) != d->mode ? "fileMode" :
+			   d->has_uid && st->st_uid != d->uid ? "uid" :
+			   d->has_gid && st->st_gid != d->gid ? "gid" : NULL;
+
+	return what == NULL ? 0 : ERR_PLAIN(-EPERM, "%s: a user namespace may make no device, and that of the host at \"%s\" has another one",
+					    what, d->path);
+}
+
+/* The host's node of this path, verified; nothing but a device: no programs, no set-user-id. */
+static int device_bind(int dirfd, const char *name, const struct device_req *d)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC };
+	_cleanup_close_ int host = FD_NONE, tree = FD_NONE;
+	struct stat st;
+	int r;
+
+	host = open(d->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (host < 0 && errno == ENOENT)
+		return ERR_PLAIN(-EPERM, "a user namespace may make no device, and the host has none at \"%s\"", d->path);
+	if (host < 0 || fstat(host, &st) < 0)
+		return ERR(-errno, "cannot use the host's \"%s\"", d->path);
+	if (!is_device(&st, d))
+		return ERR_PLAIN(-ENODEV, "the host's \"%s\" is not the device that is asked for", d->path);
+	r = check_asked(&st, d);
+	if (r < 0)
+		return r;
 	tree = open_tree(host, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 	if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
 		return ERR(-errno, "cannot bind the host's \"%s\"", d->path);
-	r = mount_attach(tree, target);
-	if (r < 0)
-		return ERR(r, "cannot bind the host's \"%s\"", d->path);
-	return 0;
+	return attach_device(dirfd, name, d, tree);
 }
 
-static int make_node(int dir, const char *name, const struct device_req *d, bool is_default)
+static int make_node(int dir, const char *name, const struct device_req *d, int tree, bool is_default)
 {
 	struct stat st;
 
 	if (mknodat(dir, name, d->type | d->mode, d->type == S_IFIFO ? 0 : makedev(d->major, d->minor)) < 0) {
 		if (errno == EPERM)
-			return device_bind(dir, name, d);
+			return tree >= 0 ? attach_device(dir, name, d, tree) : device_bind(dir, name, d);
 		if (errno != EEXIST)
 			return ERR(-errno, "cannot make the device \"%s\"", d->path);
 		if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -94,7 +118,7 @@ static int make_node(int dir, const char *name, const struct device_req *d, bool
 	return 0;
 }
 
-int device_make(int root, const struct device_req *d)
+int device_make(int root, const struct device_req *d, int tree)
 {
 	_cleanup_close_ int dir = FD_NONE;
 	char name[NAME_MAX + 1];
@@ -102,7 +126,7 @@ int device_make(int root, const struct device_req *d)
 
 	if (r < 0)
 		return ERR(r, "cannot make the directory of the device \"%s\"", d->path);
-	return make_node(dir, name, d, false);
+	return make_node(dir, name, d, tree, false);
 }
 
 /* /dev/ptmx must lead to this container's devpts; what an image left there goes. */
@@ -131,7 +155,7 @@ int device_defaults(int root)
 	if (r < 0)
 		return ERR(r, "cannot make \"/dev\"");
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(defaults); i++)
-		r = make_node(dev, defaults[i].path + strlen("/dev/"), &defaults[i], true);
+		r = make_node(dev, defaults[i].path + strlen("/dev/"), &defaults[i], FD_NONE, true);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < ARRAY_SIZE(links); i++)

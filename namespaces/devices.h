@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "namespaces/userns.h"
+
 struct device_req {
 	const char *path;	/* inside the root file system */
 	mode_t type;		/* S_IFCHR, S_IFBLK, S_IFIFO */
@@ -14,13 +16,23 @@ struct device_req {
 	mode_t mode;
 	uid_t uid;
 	gid_t gid;
+	bool has_mode, has_uid, has_gid;	/* asked for, not made up */
 };
 
 /*
- * Makes one configured device node. EPERM (a user namespace may not mknod): the host's
- * device of the same path, checked to be this one, is bound over. Something else there already is -EEXIST.
+ * In the runtime, for a container in a user namespace, which may make no nodes: all but the FIFOs, with owners and modes, in a
+ * file system of their own, each as a detached mount. maps: those of the new user namespace; joined: the one that is joined
+ * instead, or FD_NONE. trees[i] stays FD_NONE where the runtime may not make nodes either (without root, nested). Errors name
+ * linux.devices[i].
  */
-int device_make(int root, const struct device_req *d);
+int device_nodes(const struct device_req *d, size_t n, const struct userns_req *maps, int joined, int *trees);
+
+/*
+ * Makes one configured device node. EPERM (a user namespace may not mknod): tree, of device_nodes(), comes there, or without
+ * one the host's device of the same path, checked to be this one, and to have the owner and the mode that were asked for, which
+ * nobody can give it there. Something else there already is -EEXIST.
+ */
+int device_make(int root, const struct device_req *d, int tree);
 
 /*
  * null zero full random urandom tty; the links fd stdin stdout stderr and ptmx ->

@@ -43,6 +43,7 @@ struct child_init {
 	const struct ns_req *ns;
 	int rootfs;			/* detached tree, FD_NONE: open it here */
 	const int *trees;		/* one for each of plan->mounts, FD_NONE: none or open it here */
+	const int *nodes;		/* one for each of plan->devices, FD_NONE: made here */
 	const char *cgroup_dir;		/* host path of the container's cgroup, NULL */
 	int waiting;			/* locked as long as we wait */
 	int listen;			/* start.sock, FD_NONE for run */

@@ -105,12 +105,16 @@ static int make_mounts(const struct child_init *c, int root, int *late_ro)
 	return 0;
 }
 
-static int make_devices(const struct plan *p, int root)
+static int make_devices(const struct child_init *c, int root)
 {
+	const struct plan *p = c->plan;
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < p->n_devices; i++)
-		r = device_make(root, &p->devices[i]);
+	for (size_t i = 0; r == 0 && i < p->n_devices; i++) {
+		r = device_make(root, &p->devices[i], c->nodes[i]);
+		if (r < 0)
+			return ERR_CONTEXT(r, "config.json: linux.devices[%zu]", i);
+	}
 	return r < 0 || !p->default_devices ? r : device_defaults(root);
 }
 
@@ -155,7 +159,7 @@ static int fill_root(struct child_init *c, int root)
 		late_ro[i] = FD_NONE;
 	r = make_mounts(c, root, late_ro);
 	if (r == 0)
-		r = make_devices(p, root);
+		r = make_devices(c, root);
 	if (r == 0 && p->has_process)
 		r = child_open_terminal(&c->p, root, p->default_devices);
 	if (r == 0)
@@ -376,13 +380,15 @@ static int run(struct child_init *c)
 /* What building needs stays. */
 static int close_runtimes_fds(const struct child_init *c)
 {
-	size_t n = c->plan->n_mounts;
-	int *keep = calloc(n + 4, sizeof(*keep));
+	size_t n = c->plan->n_mounts, n_nodes = c->plan->n_devices;
+	int *keep = calloc(n + n_nodes + 4, sizeof(*keep));
 	int r;
 
 	if (keep == NULL)
 		return ERR_NOMEM();
 	memcpy(keep, c->trees, n * sizeof(*keep));
+	memcpy(keep + n, c->nodes, n_nodes * sizeof(*keep));
+	n += n_nodes;
 	keep[n++] = c->rootfs;
 	keep[n++] = c->waiting;
 	keep[n++] = c->listen;

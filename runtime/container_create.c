@@ -12,6 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "namespaces/devices.h"
 #include "namespaces/idmap.h"
 #include "namespaces/mount.h"
 #include "namespaces/net_move.h"
@@ -43,7 +44,7 @@ struct build {
 	struct ns_req ns;
 	struct child_init child;
 	struct filter_share *filter;	/* NULL: no seccomp */
-	int *trees;
+	int *trees, *nodes;
 	char *cgroup_dir;
 };
 
@@ -52,6 +53,9 @@ static void build_deinit(struct build *b)
 	for (size_t i = 0; b->trees != NULL && i < b->i->plan->n_mounts; i++)
 		fd_close(&b->trees[i]);
 	free(b->trees);
+	for (size_t i = 0; b->nodes != NULL && i < b->i->plan->n_devices; i++)
+		fd_close(&b->nodes[i]);
+	free(b->nodes);
 	for (size_t i = 0; i < b->ns.n_join; i++)
 		fd_close(&b->ns.join[i].fd);
 	fd_close(&b->child.rootfs);
@@ -147,6 +151,22 @@ static int open_trees(struct build *b)
 	return r < 0 ? r : open_each_tree(b);
 }
 
+/* In a user namespace the child may make none. */
+static int make_nodes(struct build *b)
+{
+	const struct plan *p = b->i->plan;
+
+	b->nodes = calloc(p->n_devices + 1, sizeof(*b->nodes));
+	if (b->nodes == NULL)
+		return ERR_NOMEM();
+	for (size_t i = 0; i < p->n_devices; i++)
+		b->nodes[i] = FD_NONE;
+	b->child.nodes = b->nodes;
+	if (p->n_devices == 0 || !plan_has_ns(p, CLONE_NEWUSER) || !plan_has_ns(p, CLONE_NEWNS))
+		return 0;
+	return device_nodes(p->devices, p->n_devices, &p->userns, joined_userns(b), b->nodes);
+}
+
 static int make_cgroup(struct build *b)
 {
 	int r = container_make_cgroup(b->i, b->i->plan, &b->cgroup_dir);
@@ -224,7 +244,7 @@ static int listen_for_start(struct build *b)
 static int raise_nofile(struct build *b)
 {
 	const struct plan *p = b->i->plan;
-	size_t need = (p->n_mounts + p->n_masked + p->n_readonly) * FDS_PER_ENTRY;
+	size_t need = (p->n_mounts + p->n_devices + p->n_masked + p->n_readonly) * FDS_PER_ENTRY;
 	struct rlimit now;
 
 	if (need < FDS_NO_QUESTION)
@@ -255,6 +275,8 @@ static int prepare(struct build *b, const struct launch *l)
 		r = raise_nofile(b);
 	if (r == 0)
 		r = open_trees(b);
+	if (r == 0)
+		r = make_nodes(b);
 	if (r == 0)
 		r = share_filter(b);
 	if (r == 0 && needs_procfs(p))

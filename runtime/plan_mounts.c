@@ -248,6 +248,9 @@ int plan_build_devices(struct plan *p)
 			.mode = in->has_mode ? (mode_t)in->mode & 07777 : 0666,
 			.uid = in->has_uid ? in->uid : 0,
 			.gid = in->has_gid ? in->gid : 0,
+			.has_mode = in->has_mode,
+			.has_uid = in->has_uid,
+			.has_gid = in->has_gid,
 		};
 	}
 	p->devices = d;

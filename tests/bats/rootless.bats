@@ -229,3 +229,19 @@ nested_bundle() {
 	[ "$output" -ge 30000000 ]
 	assert_clean
 }
+
+@test "linux.devices: the host's is bound, if it is just the one; what cannot be so is refused" {
+	args stat -c '%t:%T %a' /dev/full
+	config '.linux.devices = [{path: "/dev/full", type: "c", major: 1, minor: 7, fileMode: 438}]'
+	run -0 user run "$ID"
+	equals "1:7 666" "$output"
+	config '.linux.devices[0].fileMode = 384'
+	user_refused 'linux.devices[0]: fileMode: a user namespace may make no device' run "$ID"
+	config '.linux.devices = [{path: "/dev/full", type: "c", major: 1, minor: 7, uid: 0}]'
+	user_refused 'linux.devices[0]: uid: ' run "$ID"
+	config '.linux.devices = [{path: "/dev/full", type: "c", major: 1, minor: 3}]'
+	user_refused 'linux.devices[0]: the host' run "$ID"
+	config '.linux.devices = [{path: "/dev/nt-none", type: "c", major: 1, minor: 3}]'
+	user_refused 'linux.devices[0]: a user namespace may make no device, and the host has none at "/dev/nt-none"' run "$ID"
+	assert_clean
+}

@@ -119,17 +119,41 @@ with_volume() {
 	equals 6 "$output"
 }
 
-@test "linux.devices: a device of the host is bound, one that is another there is refused" {
+@test "linux.devices: made by the runtime, with mode and owner as the container sees them, at any place" {
 	requires container	# the host's devices are refused for a microVM
 	with_userns
-	config '.linux.devices = [{path: "/dev/kmsg", type: "c", major: 1, minor: 11}]'
-	args stat -c %t:%T /dev/kmsg
+	config '.linux.devices = [{path: "/dev/kmsg", type: "c", major: 1, minor: 11}, {path: "/dev/sub/z", type: "c", major: 1, minor: 5, fileMode: 320, uid: 10, gid: 11},
+		{path: "/dev/nt-block", type: "b", major: 7, minor: 3, fileMode: 111, gid: 6}, {path: "/dev/fifo", type: "p", fileMode: 384}]'
+	sh_args 'stat -c "%F %t:%T %a %u:%g" /dev/kmsg /dev/sub/z /dev/nt-block; stat -c "%F %a" /dev/fifo; head -c 3 /dev/sub/z | wc -c
+		grep -cE " /dev/(kmsg|sub/z|nt-block) [^ ]*nosuid,noexec" /proc/self/mountinfo'
+	umask 077
 	run -0 nacre run "$ID"
-	equals 1:b "$output"
-	config '.linux.devices = [{path: "/dev/kmsg", type: "c", major: 1, minor: 3}]'
-	refuses /dev/kmsg
-	config '.linux.devices = [{path: "/dev/nt-no-such-device", type: "c", major: 1, minor: 3}]'
-	refuses /dev/nt-no-such-device
+	equals "character special file 1:b 666 0:0" "${lines[0]}"
+	equals "character special file 1:5 500 10:11" "${lines[1]}"
+	equals "block special file 7:3 157 0:6" "${lines[2]}"
+	equals "fifo 600" "${lines[3]}"
+	equals "3 3" "${lines[4]} ${lines[5]}"
+	# On the host they are others'.
+	config '.linux.devices = [{path: "/dev/z", type: "c", major: 1, minor: 5, uid: 70000}]'
+	refuses "linux.devices[0]: uid: 70000 is not mapped"
+}
+
+@test "linux.devices in a user namespace that is joined" {
+	requires container
+	with_userns
+	run_sleeping
+	config --arg p "/proc/$(pid_of "$ID")/ns/user" '.linux.namespaces |= map(if .type == "user" then .path = $p else . end)
+		| del(.linux.uidMappings, .linux.gidMappings) | .linux.devices = [{path: "/dev/z", type: "c", major: 1, minor: 5, fileMode: 320, uid: 10, gid: 11}]'
+	sh_args 'stat -c "%t:%T %a %u:%g" /dev/z; head -c 3 /dev/z | wc -c'
+	run -0 nacre run "$ID-2"
+	equals "1:5 500 10:11 3" "${lines[*]}"
+}
+
+@test "linux.devices: something else at the place is refused, by its path" {
+	requires container
+	with_userns
+	config '.linux.devices = [{path: "/dev/a", type: "c", major: 1, minor: 3}, {path: "/etc/passwd", type: "c", major: 1, minor: 3}]'
+	refuses 'linux.devices[1]: cannot make the device "/etc/passwd": something else is there'
 }
 
 @test "sysfs with the host's network namespace: the host's tree is bound, read-only" {
