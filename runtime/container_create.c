@@ -100,6 +100,31 @@ static int joined_userns(const struct build *b)
 	return FD_NONE;
 }
 
+static bool below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+/*
+ * runtime-spec "mounts": in the listed order. Its source is a path in the root file system, where an earlier mount of the
+ * list is by then: only the child sees that, when it comes to it. In a user namespace it cannot be left to it, nor can an id map.
+ */
+static bool in_earlier_mount(const struct plan *p, size_t i)
+{
+	const struct mount_req *m = &p->mounts[i];
+	size_t n = strlen(p->rootfs);
+
+	if (plan_has_ns(p, CLONE_NEWUSER) || m->idmap != MOUNT_IDMAP_NONE || !below(m->source, p->rootfs))
+		return false;
+	/* Also one below the source comes along, with rbind. */
+	for (size_t k = 0; k < i; k++)
+		if (below(m->source + n, p->mounts[k].target) || below(p->mounts[k].target, m->source + n))
+			return true;
+	return false;
+}
+
 static int open_each_tree(struct build *b)
 {
 	_cleanup_idmap_memory_ struct idmap_memory last = IDMAP_MEMORY_NULL;
@@ -107,7 +132,7 @@ static int open_each_tree(struct build *b)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < p->n_mounts; i++) {
-		if (!p->mounts[i].bind || p->mounts[i].remount)
+		if (!p->mounts[i].bind || p->mounts[i].remount || in_earlier_mount(p, i))
 			continue;
 		r = mount_open_tree(&p->mounts[i], &b->trees[i]);
 		if (r == 0 && p->mounts[i].idmap != MOUNT_IDMAP_NONE)

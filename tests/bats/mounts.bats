@@ -666,3 +666,18 @@ tmpfs - - unbindable'
 	run -0 nacre run "$ID"
 	equals 100 "$output"
 }
+
+@test "a source in the root file system shows the earlier mounts of the list, not the later ones" {
+	requires container
+	mkdir -p "$T/a/x" "$T/b" rootfs/one rootfs/two rootfs/three
+	echo a >"$T/a/x/file"
+	echo b >"$T/b/file"
+	config --arg t "$T" --arg r "$BUNDLE/rootfs" '.mounts += [
+		{destination: "/one", source: ($t + "/a"), options: ["bind"]}, {destination: "/two", source: ($r + "/one/x"), options: ["bind"]},
+		{destination: "/one/x", source: ($t + "/b"), options: ["bind"]}, {destination: "/three", source: ($r + "/one"), options: ["rbind", "ro"]},
+		{destination: "/mnt", source: ($r + "/mnt"), options: ["bind"]}]'
+	sh_args 'cat /two/file /three/x/file; touch /three/new 2>/dev/null || echo read-only; ls /mnt'
+	run -0 nacre run "$ID"
+	equals "a b read-only" "${lines[*]}"
+	[ ! -e "$T/a/new" ]
+}
