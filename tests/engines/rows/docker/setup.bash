@@ -14,14 +14,14 @@ engine_missing() {
 engine_begin() {
 	local options=(--exec-opt native.cgroupdriver=cgroupfs)
 	[[ ! -d /run/systemd/system ]] || options=(--exec-opt native.cgroupdriver=systemd)
-	echo "{}" >"$T/none.json"
+	# The file that is handed out, and the peer that is in none.
+	jq --arg crun "$(command -v crun || echo /usr/bin/crun)" '.runtimes.crun.path = $crun' contrib/engines/docker/daemon.json >"$T/daemon.json"
 	mkdir -p /run/containerd
 	mount -t tmpfs -o mode=755 engines /run/containerd
 	# Networks are of this run's own network namespace, so nothing is to be filtered or translated.
-	dockerd --config-file "$T/none.json" --data-root "$T/docker" --exec-root /run/docker-rows --pidfile "$T/docker.pid" \
+	dockerd --config-file "$T/daemon.json" --data-root "$T/docker" --exec-root /run/docker-rows --pidfile "$T/docker.pid" \
 		--host "$DOCKER_HOST" --iptables=false --ip6tables=false --userland-proxy=false --bip 192.0.2.1/24 \
-		--add-runtime nacre=/usr/local/bin/nacre --add-runtime nacre-vm=/usr/local/bin/nacre-vm \
-		--add-runtime crun="$(command -v crun || echo /usr/bin/crun)" "${options[@]}" >"$T/dockerd.log" 2>&1 &
+		"${options[@]}" >"$T/dockerd.log" 2>&1 &
 	dockerd=$!
 	wait_for 30 docker ps -q || { tail -n 20 "$T/dockerd.log"; return 1; }
 	docker import "$T/rootfs.tar" busybox
