@@ -390,13 +390,25 @@ int agent_job_ended(struct agent *a, struct job *j)
 		       agent_reply(a, j->session, j->serial, 0, answer, size);
 }
 
+/*
+ * A start whose hook fails ends the process, and says why when it has undone the container: after the end, which must not overtake it,
+ * since the host leaves then.
+ */
+static bool start_under_way(const struct agent *a)
+{
+	for (const struct job *j = a->jobs; j != NULL; j = j->next)
+		if (j->type == CHANNEL_START)
+			return true;
+	return false;
+}
+
 int agent_finish(struct agent *a)
 {
 	const struct session *first = agent_session(a, 1);
 	const struct channel_frame f = { .type = CHANNEL_EXITED, .session = 1 };
 	int r;
 
-	if (a->finishing || first == NULL || !first->quiet)
+	if (a->finishing || first == NULL || !first->quiet || start_under_way(a))
 		return 0;
 	/* All that has run in the container ended with its first process; what it wrote is told first. */
 	for (const struct session *s = a->sessions; s != NULL; s = s->next)

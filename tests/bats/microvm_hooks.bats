@@ -85,3 +85,12 @@ pid_in() { jq .pid "$1"; }
 	equals "" "$(nacre list -q)"
 	equals $'poststop\npoststop' "$(cat "$T/poststop")"
 }
+
+@test "microvm hooks: why startContainer failed is told, and not overtaken by the end of the process" {
+	requires root microvm
+	config '.hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", "echo inner words >&2; exit 3"]}]'
+	# The end was the quicker one once in a dozen.
+	for _ in 1 2 3 4 5 6 7 8; do
+		refused 1 "inner words" run "$ID"
+	done
+}
