@@ -189,6 +189,8 @@ static int run_create_hooks(const struct child_init *c)
 		if (r < 0)
 			return r;
 	}
+	if (p->hooks[HOOK_CREATE_CONTAINER].n == 0)
+		return 0;
 	return hooks_run(HOOK_CREATE_CONTAINER, &p->hooks[HOOK_CREATE_CONTAINER], c->state, STATUS_CREATING, getpid());
 }
 
@@ -361,8 +363,11 @@ static int wait_for_start(struct child_init *c)
 static int run_start_hooks(struct child_init *c)
 {
 	const struct plan_hooks *hooks = &c->plan->hooks[HOOK_START_CONTAINER];
-	int r = hooks->n > 0 ? child_set_labels(&c->p) : 0;
+	int r;
 
+	if (hooks->n == 0)
+		return 0;
+	r = child_set_labels(&c->p);
 	return r < 0 ? r : hooks_run_inside(hooks, c->state, getpid(), child_enter_hook, &c->p);
 }
 
