@@ -5,9 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -22,6 +24,7 @@
 #include "runtime/base/proc.h"
 #include "runtime/base/str.h"
 #include "runtime/base/sync.h"
+#include "runtime/base/sys.h"
 
 #define MAP_TEXT_MAX 65536
 
@@ -156,17 +159,34 @@ static int make_node(int dir, const char *name, const struct device_req *d, cons
 	return 0;
 }
 
-static int make_nodes(const struct device_req *d, size_t n, const struct userns_req *maps, int *trees)
+/*
+ * Until Linux 6.15 a mount can be cloned only from what is mounted in the caller's own mount namespace: this one lies on the root of a
+ * namespace that nobody sees and that ends with its process. What lies below it is not reached through it, nor is it changed.
+ */
+static int mount_for_nodes(int *ret_dir)
 {
 	static const char *const data[] = { "mode=700" };
-	_cleanup_close_ int dir = FD_NONE;
-	int r = mount_new("tmpfs", "devices", data, 1, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, &dir);
+	_cleanup_close_ int dir = FD_NONE, root = FD_NONE;
+	int r = mount_isolate(MS_PRIVATE);
 
-	/* No such right: then it has none to make nodes either. */
-	if (r == -EPERM)
-		return 0;
+	if (r < 0)
+		return r;
+	r = mount_new("tmpfs", "devices", data, 1, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, &dir);
+	if (r == 0) {
+		root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		r = root < 0 ? -errno : mount_attach(dir, root);
+	}
 	if (r < 0)
 		return ERR(r, "cannot make a file system for devices");
+	*ret_dir = take_fd(&dir);
+	return 0;
+}
+
+static int make_nodes(const struct device_req *d, size_t n, const struct userns_req *maps, int *trees)
+{
+	_cleanup_close_ int dir = FD_NONE;
+	int r = mount_for_nodes(&dir);
+
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		char name[24];
 
@@ -176,13 +196,57 @@ static int make_nodes(const struct device_req *d, size_t n, const struct userns_
 		if (r < 0)
 			return ERR_CONTEXT(r, "config.json: linux.devices[%zu]", i);
 	}
-	return 0;
+	/* 1: it may make none. */
+	return r < 0 ? r : 0;
+}
+
+/* In a process of its own, which shares the table of descriptors: what it opens is open here. numbers: shared memory. */
+static int in_own_mounts(const struct device_req *d, size_t n, const struct userns_req *maps, int *numbers)
+{
+	_cleanup_close_ int own = FD_NONE, far = FD_NONE;
+	int pair[2], pidfd = FD_NONE, status, r = sync_pair(pair);
+	struct clone_args call = {
+		.flags = CLONE_NEWNS | CLONE_FILES | CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&pidfd, .exit_signal = SIGCHLD,
+	};
+	pid_t pid;
+
+	if (r < 0)
+		return r;
+	own = pair[0];
+	far = pair[1];
+	pid = sys_clone3(&call);
+	if (pid == 0) {
+		r = make_nodes(d, n, maps, numbers);
+		if (r < 0)
+			sync_send_error(far, r);
+		else
+			(void)sync_send(far, SYNC_READY);
+		_exit(0);
+	}
+	/* No such right: then it has none to make nodes either. */
+	if (pid < 0)
+		return errno == EPERM ? 0 : ERR(-errno, "cannot make a process for devices");
+	r = proc_wait(pidfd, -1, &status);
+	fd_close(&pidfd);
+	/* It has said all that it will: with this end closed nothing is waited for. */
+	fd_close(&far);
+	return r < 0 ? ERR(r, "cannot wait for the process for devices") : sync_expect(own, SYNC_READY, "the process for devices");
 }
 
 int device_nodes(const struct device_req *d, size_t n, const struct userns_req *maps, int joined, int *trees)
 {
 	_cleanup_maps_ struct maps read = { .uid = NULL };
-	int r = joined >= 0 ? read_maps(joined, &read) : 0;
+	int *numbers, r = joined >= 0 ? read_maps(joined, &read) : 0;
 
-	return r < 0 ? r : make_nodes(d, n, joined >= 0 ? &read.req : maps, trees);
+	if (r < 0)
+		return r;
+	numbers = mmap(NULL, n * sizeof(*numbers), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (numbers == MAP_FAILED)
+		return ERR_NOMEM();
+	for (size_t i = 0; i < n; i++)
+		numbers[i] = FD_NONE;
+	r = in_own_mounts(d, n, joined >= 0 ? &read.req : maps, numbers);
+	memcpy(trees, numbers, n * sizeof(*numbers));
+	(void)munmap(numbers, n * sizeof(*numbers));
+	return r;
 }
