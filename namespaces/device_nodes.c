@@ -162,6 +162,7 @@ static int make_node(int dir, const char *name, const struct device_req *d, cons
 /*
  * Until Linux 6.15 a mount can be cloned only from what is mounted in the caller's own mount namespace: this one lies on the root of a
  * namespace that nobody sees and that ends with its process. What lies below it is not reached through it, nor is it changed.
+ * 1: this process may not.
  */
 static int mount_for_nodes(int *ret_dir)
 {
@@ -169,12 +170,16 @@ static int mount_for_nodes(int *ret_dir)
 	_cleanup_close_ int dir = FD_NONE, root = FD_NONE;
 	int r = mount_isolate(MS_PRIVATE);
 
-	if (r < 0)
-		return r;
-	r = mount_new("tmpfs", "devices", data, 1, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, &dir);
+	if (r == 0)
+		r = mount_new("tmpfs", "devices", data, 1, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, &dir);
 	if (r == 0) {
 		root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		r = root < 0 ? -errno : mount_attach(dir, root);
+	}
+	/* Who may not mount may not make nodes either. */
+	if (r == -EPERM) {
+		err_clear();
+		return 1;
 	}
 	if (r < 0)
 		return ERR(r, "cannot make a file system for devices");
