@@ -146,7 +146,8 @@ static int to_guest(struct vm_connection *c, enum channel_type type, uint32_t se
 static int request_exec(struct vm_connection *c, const struct vm_message *m, const char *cgroup, int fds[VM_FDS_MAX])
 {
 	struct vm_supervisor *vm = c->vm;
-	struct vm_session_fds stdio = { .in = fds[1], .out = fds[2], .err = fds[3] };
+	/* Only a terminal comes without a standard error of its own. */
+	struct vm_session_fds stdio = { .in = fds[1], .out = fds[2], .err = fds[3], .terminal = fds[3] < 0 };
 	_cleanup_buf_ struct buf payload = BUF_NULL;
 	void *process = NULL;
 	size_t len = 0;

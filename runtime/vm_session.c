@@ -45,28 +45,6 @@ void vm_session_input_unread(struct vm_session *s)
 	fd_close(&s->in);
 }
 
-static void input_ready(void *data, uint32_t events)
-{
-	struct vm_session *s = data;
-	uint8_t bytes[READ_SIZE];
-	size_t room = channel_room(s->channel, s->id, CHANNEL_STDIN);
-	ssize_t n;
-
-	(void)events;
-	if (room > sizeof(bytes))
-		room = sizeof(bytes);
-	if (room == 0) {
-		vm_session_update(s);
-		return;
-	}
-	n = read(s->in, bytes, room);
-	if (n > 0)
-		(void)channel_send_data(s->channel, s->id, CHANNEL_STDIN, bytes, (size_t)n);
-	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
-		close_input(s);	/* EIO: the terminal's other side is gone */
-	vm_session_update(s);
-}
-
 void vm_session_open_input(struct vm_session *s)
 {
 	if (s->in < 0)
@@ -159,6 +137,36 @@ void vm_session_close_output(struct vm_session *s, enum vm_output stream)
 	vm_session_update(s);
 }
 
+static void input_ended(struct vm_session *s)
+{
+	close_input(s);
+	/* Of a terminal that is raw this means a hang-up. Without its reader the one in the guest hangs up as well. */
+	if (s->terminal && s->out[VM_STDOUT].fd >= 0)
+		nobody_reads(s, &s->out[VM_STDOUT]);
+}
+
+static void input_ready(void *data, uint32_t events)
+{
+	struct vm_session *s = data;
+	uint8_t bytes[READ_SIZE];
+	size_t room = channel_room(s->channel, s->id, CHANNEL_STDIN);
+	ssize_t n;
+
+	(void)events;
+	if (room > sizeof(bytes))
+		room = sizeof(bytes);
+	if (room == 0) {
+		vm_session_update(s);
+		return;
+	}
+	n = read(s->in, bytes, room);
+	if (n > 0)
+		(void)channel_send_data(s->channel, s->id, CHANNEL_STDIN, bytes, (size_t)n);
+	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+		input_ended(s);
+	vm_session_update(s);
+}
+
 /* ---- both ---- */
 
 void vm_session_update(struct vm_session *s)
@@ -184,7 +192,7 @@ void vm_session_init(struct vm_session *s, uint32_t id, struct channel *channel,
 {
 	const int out[VM_OUTPUTS] = { fds->out, fds->err };
 
-	*s = (struct vm_session){ .id = id, .channel = channel, .loop = loop, .in = fds->in };
+	*s = (struct vm_session){ .id = id, .channel = channel, .loop = loop, .in = fds->in, .terminal = fds->terminal };
 	s->in_source = (struct event_source){ .fd = fds->in, .events = EPOLLIN, .ready = input_ready, .data = s };
 	for (int i = 0; i < VM_OUTPUTS; i++) {
 		s->out[i].fd = out[i];

@@ -36,11 +36,13 @@ struct vm_session {
 	int in;			/* FD_NONE: closed */
 	struct event_source in_source;
 	bool in_watched;
+	bool terminal;
 	struct vm_out out[VM_OUTPUTS];
 };
 
 struct vm_session_fds {
 	int in, out, err;	/* taken; FD_NONE: none */
+	bool terminal;		/* in and out are a terminal of ours, in raw mode: the end of input is its hang-up */
 };
 
 /* Both stay the caller's. Does not watch anything before vm_session_update(). */

@@ -246,7 +246,7 @@ static int prepare_streams(struct vm_supervisor *vm)
 	else
 		r = vm_stdio_of_caller(&stdio);
 	vm_session_init(&vm->init, VM_SESSION_INIT, &vm->channel, &vm->loop,
-			&(struct vm_session_fds){ stdio.in, stdio.out, stdio.err });
+			&(struct vm_session_fds){ stdio.in, stdio.out, stdio.err, .terminal = vm->pts >= 0 });
 	vm_stdio_forget();
 	return r;
 }

@@ -335,11 +335,11 @@ told() { jq -e "$@" "$T/told" >/dev/null || { echo "the agent was told: $(cat "$
 }
 
 @test "explain names the listener" {
+	requires container
 	rule SCMP_ACT_NOTIFY
 	agent 1
 	nacre explain | grep -F "listener to $T/agent"
 	args true
-	requires container
 	nacre run "$ID"
 }
 

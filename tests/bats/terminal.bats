@@ -199,6 +199,22 @@ cleanup() {
 	refused 1 "does not exist" state "$ID"
 }
 
+# The signals of a hang-up are one thing, the end of the terminal itself another: who ignores the one sees the other.
+# No newline: the output comes in one piece, and none comes after the end that would be told of it.
+@test "run: the caller's terminal is closed: a process that ignores SIGHUP reads the end of input" {
+	terminal
+	sh_args 'trap "" HUP; stty -echo; printf ready; cat >/dev/null; exit 3'
+	on_terminal limit=$((15 * ${PATIENCE:-1})) drop=ready -- run "$ID"
+	[ "$status" -eq 3 ]
+}
+
+@test "exec -t: the caller's terminal is closed: a process that ignores SIGHUP reads the end of input" {
+	sh_args 'exec sleep 1000'
+	nacre run -d "$ID"
+	on_terminal limit=$((15 * ${PATIENCE:-1})) drop=ready -- exec -t "$ID" sh -c 'trap "" HUP; stty -echo; printf ready; cat >/dev/null; exit 3'
+	[ "$status" -eq 3 ]
+}
+
 @test "run: stdin and stdout that are no terminals are relayed" {
 	terminal
 	sh_args 'stty -echo -opost; echo ready; read line; echo "got $line"'

@@ -103,7 +103,7 @@ static bool make(struct fixture *f)
 	vm_session_reopen(&in[0], O_RDONLY);
 	vm_session_reopen(&out[1], O_WRONLY);
 	vm_session_reopen(&err[1], O_WRONLY);
-	vm_session_init(&f->s, ID, &f->host, &f->loop, &(struct vm_session_fds){ in[0], out[1], err[1] });
+	vm_session_init(&f->s, ID, &f->host, &f->loop, &(struct vm_session_fds){ .in = in[0], .out = out[1], .err = err[1] });
 	return open_channel(f);
 }
 
@@ -297,6 +297,25 @@ TEST(output_that_nobody_reads)
 	drop(&f);
 }
 
+/* A raw terminal has an end of input only when it hangs up: nobody reads its output any more either, though none is there to tell. */
+TEST(terminal_that_hangs_up)
+{
+	struct fixture f;
+
+	if (!CHECK(make(&f)))
+		return;
+	f.s.terminal = true;
+	vm_session_open_input(&f.s);
+	fd_close(&f.in);
+	CHECK_INT(event_loop_run(&f.loop, 1000), 1);
+	CHECK(f.s.in == FD_NONE && f.s.out[VM_STDOUT].fd == FD_NONE);
+	CHECK_INT(guest_reads(&f, NULL), CHANNEL_CLOSE);
+	for (int i = 0; i < 4 && !channel_unread(&f.guest, ID, CHANNEL_STDOUT); i++)
+		(void)guest_reads(&f, NULL);
+	CHECK(channel_unread(&f.guest, ID, CHANNEL_STDOUT));
+	drop(&f);
+}
+
 /* The codec keeps a guest within its window; this keeps it there by itself. */
 TEST(more_than_it_may)
 {
@@ -344,4 +363,5 @@ TEST(reopened)
 }
 
 TEST_MAIN(CASE(input), CASE(no_input_at_all), CASE(input_waits_for_credit), CASE(input_that_nobody_reads), CASE(output),
-	  CASE(output_that_waits), CASE(output_that_nobody_reads), CASE(more_than_it_may), CASE(reopened))
+	  CASE(output_that_waits), CASE(output_that_nobody_reads), CASE(terminal_that_hangs_up),
+	  CASE(more_than_it_may), CASE(reopened))
