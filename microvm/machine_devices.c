@@ -107,7 +107,7 @@ static int add_nets(struct machine *m)
 		return ERR_NOMEM();
 	for (size_t i = 0; i < m->config->n_nets && r == 0; i++) {
 		const struct machine_net *n = &m->config->nets[i];
-		struct virtio_net_options o = { .tap = n->tap, .mtu = n->mtu };
+		struct virtio_net_options o = { .tap = n->tap, .mtu = n->mtu, .set_offloads = virtio_net_tap_offloads };
 
 		memcpy(o.mac, n->mac, sizeof(o.mac));
 		r = virtio_net_init(&m->nets[i], &o, &m->loop);

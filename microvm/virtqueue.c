@@ -244,27 +244,43 @@ int virtqueue_pop(struct virtqueue *q, struct virtqueue_chain *chain)
 	return 1;
 }
 
-int virtqueue_push(struct virtqueue *q, uint16_t head, uint32_t len)
+/* From in flight to the used ring, where the driver does not look yet. */
+static void put_used(struct virtqueue *q, const struct virtqueue_used *u)
 {
-	struct vring_used_elem *elem;
-	int r;
+	struct vring_used_elem *elem = &q->used->ring[q->next_used % q->size];
 
-	r = usable(q);
-	if (r < 0)
-		return r;
-	if (!head_in_flight(q, head))
-		return -EINVAL;
-	elem = &q->used->ring[q->next_used % q->size];
-	guest_store32(&elem->id, head);
-	guest_store32(&elem->len, len);
-	head_toggle(q, head);
+	guest_store32(&elem->id, u->head);
+	guest_store32(&elem->len, u->len);
 	q->in_flight--;
 	q->next_used++;
 	if (q->unsignalled < UINT32_MAX)
 		q->unsignalled++;
-	/* Last: from here on the driver takes the entry, and may fill the descriptors anew. */
+}
+
+int virtqueue_push_all(struct virtqueue *q, const struct virtqueue_used *used, size_t n)
+{
+	size_t taken = 0;
+	int r = usable(q);
+
+	if (r < 0)
+		return r;
+	while (taken < n && head_in_flight(q, used[taken].head))
+		head_toggle(q, used[taken++].head);
+	if (taken < n) {
+		while (taken > 0)
+			head_toggle(q, used[--taken].head);
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < n; i++)
+		put_used(q, &used[i]);
+	/* Last: from here on the driver takes the entries, and may fill the descriptors anew. */
 	guest_store16_release(&q->used->idx, q->next_used);
 	return 0;
+}
+
+int virtqueue_push(struct virtqueue *q, uint16_t head, uint32_t len)
+{
+	return virtqueue_push_all(q, &(struct virtqueue_used){ .head = head, .len = len }, 1);
 }
 
 bool virtqueue_needs_interrupt(struct virtqueue *q)

@@ -112,6 +112,17 @@ int virtqueue_pop(struct virtqueue *q, struct virtqueue_chain *chain);
  */
 int virtqueue_push(struct virtqueue *q, uint16_t head, uint32_t len);
 
+struct virtqueue_used {
+	uint16_t head;
+	uint32_t len;
+};
+
+/*
+ * The same for several that belong together: the driver sees all of them or none (5.1.6.4: a frame in many buffers). With
+ * -EINVAL, too, which is for a chain that is not in flight or is there twice, none.
+ */
+int virtqueue_push_all(struct virtqueue *q, const struct virtqueue_used *used, size_t n);
+
 /* After some pushes: does the driver want an interrupt for them? (2.7.7, 2.7.10) */
 bool virtqueue_needs_interrupt(struct virtqueue *q);
 

@@ -54,6 +54,7 @@ foreign_process() {
 
 @test "cgroupsPath: absolute, relative, with odd slashes" {
 	local path
+	requires container
 	config '.linux.namespaces |= map(select(.type != "cgroup"))'
 	args grep ^0:: /proc/self/cgroup
 	for path in "/nt-a/$ID" "nt-a/$ID" "//nt-a//./$ID/"; do
@@ -134,6 +135,7 @@ writable_cgroup() {
 
 @test "a writable cgroup mount and a cgroup namespace: the cgroup is the process' user's" {
 	local dir
+	requires container
 	dir=$(cgroup_mount)/nacre-$ID
 	writable_cgroup
 	config '.process.user = {uid: 1000, gid: 1000}'
@@ -146,7 +148,7 @@ writable_cgroup() {
 }
 
 @test "with a user namespace it is the host's id of that user" {
-	requires userns
+	requires container userns
 	with_userns
 	writable_cgroup
 	args sleep 1000
@@ -163,6 +165,7 @@ writable_cgroup() {
 
 @test "exec into a container that has moved into a sub-cgroup and hands controllers down" {
 	local controller
+	requires container
 	writable_cgroup
 	# hugetlb, like memory, leaves no room for processes above.
 	controller=$(tr ' ' '\n' <"$(cgroup_mount)/cgroup.controllers" | grep -x -e memory -e hugetlb | head -n 1)
@@ -200,6 +203,7 @@ writable_cgroup() {
 has_procs() { [ "$(wc -l <"$(cgroup_mount)/nacre-$ID/cgroup.procs")" -ge "$1" ]; }
 
 @test "without a pid namespace the orphans go with the first process, by delete" {
+	requires container
 	config '.linux.namespaces |= map(select(.type != "pid"))'
 	sh_args 'setsid sleep 1001 & setsid sleep 1002 & exec sleep 1000'
 	nacre create "$ID"
@@ -214,6 +218,7 @@ has_procs() { [ "$(wc -l <"$(cgroup_mount)/nacre-$ID/cgroup.procs")" -ge "$1" ];
 }
 
 @test "cgroups that the container made below its own are removed with it" {
+	requires container
 	config '.mounts |= map(if .destination == "/sys/fs/cgroup" then .options -= ["ro"] else . end)'
 	caps SYS_ADMIN DAC_OVERRIDE
 	sh_args 'mkdir -p /sys/fs/cgroup/a/b/c /sys/fs/cgroup/d; sleep 1001 & echo $! >/sys/fs/cgroup/a/b/c/cgroup.procs; sleep 1000'
@@ -226,6 +231,7 @@ has_procs() { [ "$(wc -l <"$(cgroup_mount)/nacre-$ID/cgroup.procs")" -ge "$1" ];
 made_below() { grep -q . "$(cgroup_mount)/nacre-$ID/a/b/c/cgroup.procs"; }
 
 @test "a paused container: frozen, no exec, and delete --force ends it" {
+	requires container
 	args sleep 1000
 	nacre create "$ID"
 	nacre start "$ID"
@@ -249,6 +255,7 @@ made_below() { grep -q . "$(cgroup_mount)/nacre-$ID/a/b/c/cgroup.procs"; }
 }
 
 @test "--cgroup-manager disabled: the container stays in the caller's cgroup" {
+	requires container
 	config '.linux.namespaces |= map(select(.type != "cgroup"))'
 	args cat /proc/self/cgroup
 	run -0 nacre --cgroup-manager disabled run "$ID"
@@ -256,6 +263,7 @@ made_below() { grep -q . "$(cgroup_mount)/nacre-$ID/a/b/c/cgroup.procs"; }
 }
 
 @test "--cgroup-manager disabled: kill, exec and delete work, pause says why not" {
+	requires container
 	args sleep 1000
 	nacre --cgroup-manager disabled create "$ID"
 	nacre start "$ID"
@@ -294,6 +302,7 @@ made_below() { grep -q . "$(cgroup_mount)/nacre-$ID/a/b/c/cgroup.procs"; }
 # On a hybrid host the v1 hierarchies are mounts below it (CVE-2023-25809 was one that stayed writable).
 @test "a cgroup mount without a cgroup and a namespace of its own: the host's, read-only with all below it" {
 	local option
+	requires container
 	config '.linux.namespaces |= map(select(.type != "cgroup"))'
 	for option in rw rrw; do
 		config --arg o "$option" '(.mounts[] | select(.type == "cgroup")).options = ["nosuid", $o]'
@@ -309,6 +318,7 @@ made_below() { grep -q . "$(cgroup_mount)/nacre-$ID/a/b/c/cgroup.procs"; }
 }
 
 @test "exec is in the container's cgroup" {
+	requires container
 	args sleep 1000
 	nacre create "$ID"
 	nacre start "$ID"
@@ -317,6 +327,7 @@ made_below() { grep -q . "$(cgroup_mount)/nacre-$ID/a/b/c/cgroup.procs"; }
 }
 
 @test "exec --cgroup" {
+	requires container
 	args sleep 1000
 	nacre create "$ID"
 	nacre start "$ID"

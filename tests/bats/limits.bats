@@ -49,6 +49,7 @@ files() {
 
 @test "limits of huge pages, reservations first" {
 	local size
+	requires container
 	grep -qw hugetlb "$(cgroup_mount)/cgroup.controllers" || skip "no hugetlb controller"
 	size=$(basename /sys/kernel/mm/hugepages/hugepages-2048kB)
 	[ "$size" = hugepages-2048kB ] || skip "no 2 MiB pages"
@@ -137,7 +138,7 @@ files() {
 }
 
 @test "a controller that is in cgroup v1: its name, the reason and a way out" {
-	requires cgroup hybrid
+	requires container cgroup hybrid
 	config '.linux.resources.memory.limit = 10000000'
 	refuses memory.max 'controller "memory"' "bound to cgroup v1"
 	run script -qec "$NACRE_BIN --root $ROOT create $ID" /dev/null
@@ -147,7 +148,7 @@ files() {
 }
 
 @test "--cgroup-manager=disabled runs without the limits, and says so" {
-	config '.linux.resources.memory.limit = 10000000'
+	config '.linux.resources.memory.limit = 1073741824'
 	try nacre --cgroup-manager=disabled run "$ID"
 	[ "$status" -eq 0 ]
 	[[ "$stderr" == *warning*linux.resources* ]]
@@ -245,7 +246,7 @@ usage() { cg cpu.stat | sed -n 's/^usage_usec //p'; }
 
 @test "delete of 200 processes in nested cgroups returns when they are gone" {
 	local dir
-	requires cgroup strace
+	requires container cgroup strace
 	config '.linux.resources.devices = [{allow: true, access: "rwm"}]
 		| .mounts |= map(if .type == "cgroup" then .options |= map(if . == "ro" then "rw" else . end) else . end)'
 	sh_args 'cd /sys/fs/cgroup; i=0

@@ -170,13 +170,14 @@ opens() { run nacre exec "$ID" dd if=/tmp/dev of=/dev/null count=0 && [[ "$outpu
 }
 
 @test "a container without a cgroup cannot be updated" {
+	requires container
 	args sleep 1000
 	nacre --cgroup-manager=disabled run -d "$ID"
 	refused 1 "has no cgroup" update --pids-limit 5 "$ID"
 }
 
 @test "a controller that is in cgroup v1: its name and the reason" {
-	requires cgroup hybrid
+	requires container cgroup hybrid
 	run_sleeping
 	refused 1 'controller "pids" is bound to cgroup v1' update --pids-limit 5 "$ID"
 }

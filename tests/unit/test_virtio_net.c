@@ -32,25 +32,51 @@ enum { RX, TX };
 /* For experiments (IEEE 802): nobody else's frames have it. */
 #define OUR_TYPE 0x88B5
 
+#define BIT(n) (UINT64_C(1) << (n))
+#define MRG_RXBUF BIT(VIRTIO_NET_F_MRG_RXBUF)
+#define SEND_OFFLOADS (BIT(VIRTIO_NET_F_CSUM) | BIT(VIRTIO_NET_F_HOST_TSO4) | BIT(VIRTIO_NET_F_HOST_TSO6) | BIT(VIRTIO_NET_F_HOST_ECN))
+#define GUEST_OFFLOADS \
+	(BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VIRTIO_NET_F_GUEST_TSO4) | BIT(VIRTIO_NET_F_GUEST_TSO6) | BIT(VIRTIO_NET_F_GUEST_ECN))
+
 struct card {
 	struct vm vm;
 	struct virtio_net *n;
 	int fds[2];		/* the device's, the wire's other end */
 };
 
-static bool card_make_over(struct card *k, int tap)
+/* In the place of a tap's, for the pair of sockets: what it was told goes out at its wire end. */
+static int tell_offloads(int tap, unsigned int flags)
 {
-	struct virtio_net_options o = { .tap = tap, .mac = MAC, .mtu = MTU };
+	return write(tap, &flags, sizeof(flags)) == (ssize_t)sizeof(flags) ? 0 : -errno;
+}
+
+static int refuse_offloads(int tap, unsigned int flags)
+{
+	(void)tap;
+	(void)flags;
+	return -EINVAL;
+}
+
+typedef int set_offloads(int tap, unsigned int flags);
+
+static bool card_make_over(struct card *k, int tap, set_offloads *set)
+{
+	struct virtio_net_options o = { .tap = tap, .mac = MAC, .mtu = MTU, .set_offloads = set };
 
 	k->n = malloc(sizeof(*k->n));
 	return k->n != NULL && vm_make(&k->vm) && virtio_net_init(k->n, &o, &k->vm.loop) == 0 &&
 	       vm_attach(&k->vm, &virtio_net_ops, k->n);
 }
 
-static bool card_make(struct card *k)
+static bool card_make_with(struct card *k, set_offloads *set)
 {
 	*k = (struct card){ .fds = { FD_NONE, FD_NONE } };
-	return socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, k->fds) == 0 && card_make_over(k, k->fds[0]);
+	return socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, k->fds) == 0 && card_make_over(k, k->fds[0], set);
+}
+
+static bool card_make(struct card *k)
+{
+	return card_make_with(k, NULL);
 }
 
 static void card_drop(struct card *k)
@@ -65,7 +91,7 @@ static void card_drop(struct card *k)
 /* A frame of len bytes, all of them v, behind a header of ones: from the wire. */
 static void arrive(struct test *t, struct card *k, uint8_t v, size_t len)
 {
-	uint8_t buf[HEADER + 4096];
+	uint8_t buf[HEADER + 0x4000];
 
 	memset(buf, 0xFF, HEADER);
 	memset(buf + HEADER, v, len);
@@ -91,7 +117,7 @@ TEST(config)
 
 	if (!CHECK(card_make(&k)))
 		return;
-	CHECK(vm_offered(&k.vm) == (VERSION_1 | EVENT_IDX | 1 << VIRTIO_NET_F_MAC | 1 << VIRTIO_NET_F_MTU));
+	CHECK(vm_offered(&k.vm) == (VERSION_1 | EVENT_IDX | 1 << VIRTIO_NET_F_MAC | 1 << VIRTIO_NET_F_MTU | MRG_RXBUF));
 	for (uint32_t i = 0; i < sizeof(config); i += 4)
 		virtio_mmio_read(&k.vm.m, VIRTIO_MMIO_CONFIG + i, config + i, 4);
 	CHECK(memcmp(config, want, sizeof(want)) == 0);
@@ -284,6 +310,202 @@ TEST(broken_rules)
 	card_drop(&k);
 }
 
+/* ---- many buffers for a frame ---- */
+
+static void give(struct card *k, unsigned int i, uint32_t len)
+{
+	vm_send(&k->vm, RX, &(struct piece){ RX_BUFFERS + i * 0x800U, len, true }, 1);
+}
+
+TEST(many_buffers)
+{
+	const uint8_t *buffer;
+	struct card k;
+
+	if (!CHECK(card_make(&k)))
+		return;
+	vm_start(&k.vm, EVENT_IDX | MRG_RXBUF);
+	buffer = k.vm.g.bytes + RX_BUFFERS;
+	arrive(t, &k, 'a', 5000);
+	arrive(t, &k, 'b', 60);
+	give(&k, 0, 2000);
+	give(&k, 1, 2000);
+	CHECK(vm_settle(&k.vm));
+	/* Not a part of it is seen, and the tap is left alone, before all of it is there. */
+	CHECK_INT(vm_used(&k.vm, RX), -1);
+	CHECK_INT(k.n->source.events, 0);
+	CHECK_INT(k.vm.m.queues[RX].in_flight, 2);
+	give(&k, 2, 2000);
+	CHECK_INT(vm_used(&k.vm, RX), 2000);
+	CHECK_INT(vm_used(&k.vm, RX), 2000);
+	CHECK_INT(vm_used(&k.vm, RX), HEADER + 5000 - 4000);
+	CHECK(full_of(buffer, 0, 10) && buffer[10] == 3 && buffer[11] == 0);
+	CHECK(full_of(buffer + HEADER, 'a', 2000 - HEADER) && full_of(buffer + 0x800, 'a', 2000) && full_of(buffer + 0x1000, 'a', 1012));
+	CHECK(buffer[0x1000 + 1012] == 0);
+	/* The next one is whole, and its header says one. */
+	give(&k, 3, 1600);
+	CHECK_INT(vm_used(&k.vm, RX), HEADER + 60);
+	CHECK(memcmp(buffer + 0x1800, rx_header, HEADER) == 0);
+	CHECK_INT(k.n->counters.rx_frames, 2);
+	CHECK_INT(k.n->counters.rx_dropped, 0);
+	card_drop(&k);
+}
+
+/* A frame that waits for its last buffer when the driver goes is not the next one's. */
+TEST(many_buffers_reset)
+{
+	struct card k;
+
+	if (!CHECK(card_make(&k)))
+		return;
+	vm_start(&k.vm, MRG_RXBUF);
+	arrive(t, &k, 'a', 5000);
+	give(&k, 0, 2000);
+	CHECK_INT(k.n->frame.len, HEADER + 5000);
+	vm_write32(&k.vm, VIRTIO_MMIO_STATUS, 0);
+	CHECK_INT(k.n->frame.len, 0);
+	vm_start(&k.vm, MRG_RXBUF);
+	give(&k, 0, 2000);
+	arrive(t, &k, 'b', 60);
+	CHECK(vm_settle(&k.vm));
+	CHECK_INT(vm_used(&k.vm, RX), HEADER + 60);
+	CHECK(k.vm.g.bytes[RX_BUFFERS + HEADER] == 'b');
+	card_drop(&k);
+}
+
+TEST(many_buffers_broken_rules)
+{
+	static const struct piece cases[] = { { RX_BUFFERS + 0x800, 2000, false }, { RX_BUFFERS + 0x800, HEADER - 1, true } };
+	struct card k;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		if (!CHECK(card_make(&k)))
+			return;
+		vm_start(&k.vm, MRG_RXBUF);
+		arrive(t, &k, 'a', 5000);
+		give(&k, 0, 2000);
+		vm_send(&k.vm, RX, &cases[i], 1);
+		CHECK(vm_needs_reset(&k.vm));
+		CHECK_INT(vm_used(&k.vm, RX), -1);
+		card_drop(&k);
+	}
+}
+
+/* ---- offloads ---- */
+
+static unsigned int told(const struct card *k)
+{
+	unsigned int flags = 0;
+
+	return read(k->fds[1], &flags, sizeof(flags)) == (ssize_t)sizeof(flags) ? flags : ~0U;
+}
+
+TEST(offloads_of_the_tap)
+{
+	static const struct {
+		uint64_t features;
+		unsigned int flags;
+	} cases[] = {
+		{ 0, 0 },
+		{ MRG_RXBUF | BIT(VIRTIO_NET_F_GUEST_TSO4), 0 },
+		{ BIT(VIRTIO_NET_F_GUEST_CSUM), TUN_F_CSUM },
+		/* It could take them, and has no room. */
+		{ GUEST_OFFLOADS, TUN_F_CSUM },
+		{ MRG_RXBUF | BIT(VIRTIO_NET_F_GUEST_CSUM) | BIT(VIRTIO_NET_F_GUEST_TSO6), TUN_F_CSUM | TUN_F_TSO6 },
+		{ MRG_RXBUF | GUEST_OFFLOADS, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN },
+	};
+	struct card k;
+
+	if (!CHECK(card_make_with(&k, tell_offloads)))
+		return;
+	CHECK((vm_offered(&k.vm) & (SEND_OFFLOADS | GUEST_OFFLOADS)) == (SEND_OFFLOADS | GUEST_OFFLOADS));
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		vm_start(&k.vm, cases[i].features);
+		if (!CHECK_INT(told(&k), cases[i].flags))
+			printf("#   case %zu\n", i);
+		vm_write32(&k.vm, VIRTIO_MMIO_STATUS, 0);
+		CHECK_INT(told(&k), 0);
+	}
+	card_drop(&k);
+	/* A tap that cannot: the driver does not go on as if it could. */
+	if (!CHECK(card_make_with(&k, refuse_offloads)))
+		return;
+	vm_start(&k.vm, GUEST_OFFLOADS);
+	CHECK(vm_needs_reset(&k.vm));
+	card_drop(&k);
+}
+
+/* What the host's kernel says of a frame is for those who have asked. */
+TEST(header_to_the_guest)
+{
+	struct card k;
+
+	if (!CHECK(card_make_with(&k, tell_offloads)))
+		return;
+	vm_start(&k.vm, MRG_RXBUF | GUEST_OFFLOADS);
+	CHECK(told(&k) != 0);
+	give(&k, 0, 2000);
+	arrive(t, &k, 'a', 60);
+	CHECK(vm_settle(&k.vm));
+	CHECK_INT(vm_used(&k.vm, RX), HEADER + 60);
+	CHECK(full_of(k.vm.g.bytes + RX_BUFFERS, 0xFF, 10) && memcmp(k.vm.g.bytes + RX_BUFFERS + 10, rx_header + 10, 2) == 0);
+	card_drop(&k);
+}
+
+/* An IPv4 TCP segment of len bytes at the TX buffers, behind a header that asks for what it needs. */
+static void put_segment(struct card *k, uint32_t len, uint16_t gso_size)
+{
+	struct virtio_net_hdr_mrg_rxbuf h = {
+		.hdr = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .gso_type = VIRTIO_NET_HDR_GSO_TCPV4, .gso_size = gso_size, .csum_start = 34,
+			 .csum_offset = 16 },
+	};
+	static const uint8_t mac[12] = { 0x02, 9, 9, 9, 9, 9, 0x02, 1, 2, 3, 4, 5 };
+	uint8_t *p = k->vm.g.bytes + TX_BUFFERS;
+	uint16_t ip_len = htons((uint16_t)(len - ETH_HLEN));
+
+	memset(p, 0, HEADER + 64);
+	memcpy(p, &h, sizeof(h));
+	p += HEADER;
+	memcpy(p, mac, sizeof(mac));
+	p[12] = 0x08;
+	p[14] = 0x45;
+	memcpy(p + 16, &ip_len, 2);
+	p[22] = 64;
+	p[23] = 6;
+	memcpy(p + 26, (const uint8_t[]){ 192, 0, 2, 1, 192, 0, 2, 2 }, 8);
+	p[46] = 0x50;
+	memset(p + 54, 'x', len - 54);
+}
+
+TEST(segments_to_the_wire)
+{
+	struct virtio_net_hdr_mrg_rxbuf h;
+	static uint8_t buf[0x8000];
+	struct card k;
+
+	if (!CHECK(card_make_with(&k, tell_offloads)))
+		return;
+	vm_start(&k.vm, SEND_OFFLOADS);
+	CHECK_INT(told(&k), 0);
+	put_segment(&k, 20000, 1400);
+	/* Cut in the middle of the headers that are looked at, and elsewhere. */
+	vm_send(&k.vm, TX, (const struct piece[]){ { TX_BUFFERS, 30, false }, { TX_BUFFERS + 30, 5000, false },
+		{ TX_BUFFERS + 5030, HEADER + 20000 - 5030, false } }, 3);
+	CHECK_INT(vm_used(&k.vm, TX), 0);
+	CHECK_INT(read(k.fds[1], buf, sizeof(buf)), HEADER + 20000);
+	memcpy(&h, buf, sizeof(h));
+	CHECK(h.hdr.gso_type == VIRTIO_NET_HDR_GSO_TCPV4 && h.hdr.gso_size == 1400 && h.hdr.hdr_len == 54);
+	CHECK(memcmp(buf + HEADER, k.vm.g.bytes + TX_BUFFERS + HEADER, 20000) == 0);
+	/* One byte of it is otherwise: it is not what its header says. */
+	k.vm.g.bytes[TX_BUFFERS + HEADER + 23] = 17;
+	vm_send(&k.vm, TX, &(struct piece){ TX_BUFFERS, HEADER + 20000, false }, 1);
+	CHECK_INT(vm_used(&k.vm, TX), 0);
+	CHECK(read(k.fds[1], buf, sizeof(buf)) < 0);
+	CHECK_INT(k.n->counters.tx_dropped, 1);
+	CHECK_INT(k.n->counters.tx_frames, 1);
+	card_drop(&k);
+}
+
 /* ---- a tap, in a network namespace of its own ---- */
 
 static int make_tap(unsigned int *ret_index)
@@ -341,7 +563,7 @@ TEST(tap)
 	}
 	packets = k.fds[1] = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, htons(OUR_TYPE));
 	to.sll_ifindex = (int)index;
-	if (!CHECK(packets >= 0 && bind(packets, (struct sockaddr *)&to, sizeof(to)) == 0 && card_make_over(&k, k.fds[0])))
+	if (!CHECK(packets >= 0 && bind(packets, (struct sockaddr *)&to, sizeof(to)) == 0 && card_make_over(&k, k.fds[0], virtio_net_tap_offloads)))
 		return;
 	vm_start(&k.vm, EVENT_IDX);
 	vm_send(&k.vm, RX, &(struct piece){ RX_BUFFERS, 1600, true }, 1);
@@ -368,5 +590,68 @@ TEST(tap)
 	card_drop(&k);
 }
 
+/* A frame that only offloads make possible, through a real tap: what a packet socket sees of it, and sends. */
+static bool make_offload_card(struct card *k)
+{
+	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
+	unsigned int index = 0;
+	int one = 1;
+
+	*k = (struct card){ .fds = { make_tap(&index), FD_NONE } };
+	if (k->fds[0] < 0) {
+		test_skip("no tap can be made here");
+		return false;
+	}
+	at.sll_ifindex = (int)index;
+	k->fds[1] = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	return setsockopt(k->fds[1], SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)) == 0 &&
+	       bind(k->fds[1], (struct sockaddr *)&at, sizeof(at)) == 0 && card_make_over(k, k->fds[0], virtio_net_tap_offloads);
+}
+
+/* The bytes of the next frame of that length that the socket has, behind the header; the kernel's own traffic passes. */
+static bool next_frame(const struct card *k, struct virtio_net_hdr *h, uint8_t *buf, size_t len)
+{
+	struct iovec iov[] = { { h, sizeof(*h) }, { buf, 0x8000 } };
+	ssize_t n;
+
+	do
+		n = readv(k->fds[1], iov, 2);
+	while (n > 0 && (size_t)n != sizeof(*h) + len);
+	return n > 0;
+}
+
+TEST(segments_through_a_tap)
+{
+	struct virtio_net_hdr h = { .flags = 0 };
+	static uint8_t buf[0x8000];
+	struct card k;
+	ssize_t sent;
+	int64_t len = -1, got = 0;
+
+	if (!CHECK(make_offload_card(&k)))
+		return;
+	vm_start(&k.vm, EVENT_IDX | MRG_RXBUF | SEND_OFFLOADS | GUEST_OFFLOADS);
+	put_segment(&k, 20000, 1400);
+	vm_send(&k.vm, TX, &(struct piece){ TX_BUFFERS, HEADER + 20000, false }, 1);
+	CHECK_INT(vm_used(&k.vm, TX), 0);
+	CHECK_INT(k.n->counters.tx_frames, 1);
+	if (CHECK(next_frame(&k, &h, buf, 20000)))
+		CHECK(h.gso_type == VIRTIO_NET_HDR_GSO_TCPV4 && h.gso_size == 1400 && buf[54] == 'x' && buf[19999] == 'x');
+	/* And back, in one piece: eight buffers of 2000 bytes would not be enough. */
+	sent = writev(k.fds[1], (const struct iovec[]){ { &h, sizeof(h) }, { buf, 20000 } }, 2);
+	CHECK_INT(sent, sizeof(h) + 20000);
+	for (unsigned int i = 0; i < 12; i++)
+		give(&k, i % 8, 2000);
+	for (unsigned int i = 0; i < 200 && got < HEADER + 20000; i++) {
+		CHECK(event_loop_run(&k.vm.loop, 5) >= 0 && vm_settle(&k.vm));
+		while ((len = vm_used(&k.vm, RX)) >= 0)
+			/* The kernel's own frames are short. */
+			got = len == 2000 || got > 0 ? got + len : 0;
+	}
+	CHECK(got >= HEADER + 20000);
+	card_drop(&k);
+}
+
 TEST_MAIN(CASE(config), CASE(to_the_guest), CASE(frames_dropped), CASE(to_the_wire), CASE(wire_is_full), CASE(reset),
-	  CASE(broken_rules), CASE(tap))
+	  CASE(broken_rules), CASE(many_buffers), CASE(many_buffers_reset), CASE(many_buffers_broken_rules), CASE(offloads_of_the_tap),
+	  CASE(header_to_the_guest), CASE(segments_to_the_wire), CASE(tap), CASE(segments_through_a_tap))
