@@ -315,13 +315,25 @@ int virtio_net_tap_offloads(int tap, unsigned int flags)
 	return ioctl(tap, TUNSETOFFLOAD, (unsigned long)flags) < 0 ? -errno : 0;
 }
 
+static int tell_tap(struct virtio_net *n, unsigned int flags)
+{
+	int r;
+
+	if (flags == n->offloads)
+		return 0;
+	r = n->set_offloads(n->source.fd, flags);
+	if (r == 0)
+		n->offloads = flags;
+	return r;
+}
+
 static int activate(void *device, struct virtio_mmio *m)
 {
 	struct virtio_net *n = device;
 
 	forget(n);
 	n->mmio = m;
-	return n->set_offloads != NULL ? n->set_offloads(n->source.fd, wanted_offloads(n)) : 0;
+	return tell_tap(n, wanted_offloads(n));
 }
 
 static void reset(void *device)
@@ -330,8 +342,7 @@ static void reset(void *device)
 
 	forget(n);
 	/* A frame of the old kind would be too much for a driver that comes now: the next activate() says what it takes. */
-	if (n->set_offloads != NULL)
-		(void)n->set_offloads(n->source.fd, 0);
+	(void)tell_tap(n, 0);
 }
 
 const struct virtio_device_ops virtio_net_ops = {

@@ -37,8 +37,8 @@
 struct virtio_net_options {
 	int tap;	/* O_NONBLOCK, IFF_TAP | IFF_NO_PI | IFF_VNET_HDR, headers of 12 bytes, no offloads; borrowed */
 	/*
-	 * Tells the tap which frames the guest takes, TUN_F_* of linux/if_tun.h; 0 or -errno. Whenever a driver comes or
-	 * goes. NULL: no offloads are offered. That of a real tap is virtio_net_tap_offloads().
+	 * Tells the tap which frames the guest takes, TUN_F_* of linux/if_tun.h; 0 or -errno. Called when that changes, as a
+	 * driver comes or goes. NULL: no offloads are offered. That of a real tap is virtio_net_tap_offloads().
 	 */
 	int (*set_offloads)(int tap, unsigned int flags);
 	uint8_t mac[VIRTIO_NET_MAC_SIZE];
@@ -57,6 +57,7 @@ struct virtio_net {
 	struct virtio_net_counters counters;
 
 	int (*set_offloads)(int tap, unsigned int flags);
+	unsigned int offloads;		/* what it was told last */
 
 	/* ---- while a driver is there ---- */
 	struct virtio_mmio *mmio;	/* NULL: it is not */
