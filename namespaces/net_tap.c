@@ -9,8 +9,10 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "namespaces/netlink_socket.h"
@@ -26,6 +28,8 @@ _Static_assert(NET_NAME_SIZE == IFNAMSIZ, "the size of an interface's name");
 #define TAP_SUFFIX "_nacre"
 /* Interfaces of a namespace that may have an ingress qdisc when it is cleaned: those of microVMs, and others. */
 #define INGRESS_MAX 64
+#define LOCK_TRIES 200
+#define LOCK_PAUSE_NS (10 * 1000 * 1000)
 
 bool net_tap_is_ours(const char *name)
 {
@@ -36,6 +40,12 @@ bool net_tap_is_ours(const char *name)
 	name += strlen(TAP_PREFIX);
 	digits = strspn(name, "0123456789");
 	return digits > 0 && str_eq(name + digits, TAP_SUFFIX);
+}
+
+int net_tap_busy(const char *name)
+{
+	return ERR_PLAIN(-EBUSY, "the network namespace serves another microVM, and can serve one at a time (its interface \"%s\" is there)",
+			 name);
 }
 
 static int open_tun(void)
@@ -60,10 +70,7 @@ static int make_tap(unsigned int n, char ret_name[IFNAMSIZ], int *ret_fd)
 		return fd;
 	(void)snprintf(req.ifr_name, sizeof(req.ifr_name), TAP_PREFIX "%u" TAP_SUFFIX, n);
 	if (ioctl(fd, TUNSETIFF, &req) < 0)
-		return errno == EBUSY ? ERR_PLAIN(-EBUSY, "the network namespace serves another microVM (its interface "
-							  "\"%s\" is there)",
-						  req.ifr_name) :
-					ERR(-errno, "cannot make the tap \"%s\"", req.ifr_name);
+		return errno == EBUSY ? net_tap_busy(req.ifr_name) : ERR(-errno, "cannot make the tap \"%s\"", req.ifr_name);
 	if (ioctl(fd, TUNSETVNETHDRSZ, &header) < 0)
 		return ERR(-errno, "cannot set the header size of the tap \"%s\"", req.ifr_name);
 	memcpy(ret_name, req.ifr_name, IFNAMSIZ);
@@ -123,14 +130,33 @@ static int redirect(struct mnl_socket *nl, const struct net_interface *i, int ta
 	return r;
 }
 
+/*
+ * One at a time in a namespace: a microVM that is deleted would otherwise take the redirect away that the next one has just made in the place
+ * of its own. The lock is the descriptor's, and goes with it. Any process of the namespace can have it, and keep it: so it is waited for
+ * as long as the work of another of us may take, and then done without.
+ */
+static int lock_namespace(int *ret_fd)
+{
+	const struct timespec pause = { .tv_nsec = LOCK_PAUSE_NS };
+
+	*ret_fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (*ret_fd < 0)
+		return ERR(-errno, "cannot open this process's network namespace");
+	for (unsigned int i = 0; i < LOCK_TRIES && flock(*ret_fd, LOCK_EX | LOCK_NB) < 0; i++)
+		(void)nanosleep(&pause, NULL);
+	return 0;
+}
+
 int net_tap_attach(const struct net_interface *i, unsigned int n, int *ret_fd)
 {
 	_cleanup_netlink_ struct mnl_socket *nl = NULL;
-	_cleanup_close_ int fd = FD_NONE;
+	_cleanup_close_ int fd = FD_NONE, lock = FD_NONE;
 	char name[IFNAMSIZ];
 	unsigned int tap;
-	int r;
+	int r = lock_namespace(&lock);
 
+	if (r < 0)
+		return r;
 	r = netlink_open(&nl);
 	if (r < 0)
 		return r;
@@ -173,11 +199,13 @@ int net_tap_attach_all(const struct net_config *c, int ret_fds[NET_INTERFACES_MA
 int net_tap_clean(void)
 {
 	_cleanup_netlink_ struct mnl_socket *nl = NULL;
+	_cleanup_close_ int lock = FD_NONE;
 	int indexes[INGRESS_MAX];
 	size_t n = 0;
-	int r;
+	int r = lock_namespace(&lock);
 
-	r = netlink_open(&nl);
+	if (r >= 0)
+		r = netlink_open(&nl);
 	if (r >= 0)
 		r = tc_ingress_list(nl, indexes, INGRESS_MAX, &n);
 	for (size_t i = 0; r >= 0 && i < n; i++) {

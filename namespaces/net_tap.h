@@ -55,3 +55,6 @@ int net_tap_clean_in(int ns);
 
 /* Is this the name of such a tap? */
 bool net_tap_is_ours(const char *name);
+
+/* One that is there already: -EBUSY with its text. */
+int net_tap_busy(const char *name);

@@ -136,8 +136,7 @@ static int take_link(const struct nlmsghdr *nlh, void *data)
 	memcpy(i.name, mnl_attr_get_payload(attr[IFLA_IFNAME]), mnl_attr_get_payload_len(attr[IFLA_IFNAME]));
 	i.name[NET_NAME_SIZE - 1] = '\0';
 	if (net_tap_is_ours(i.name))
-		return ERR_PLAIN(-EBUSY, "the network namespace serves another microVM (its interface \"%s\" is there)",
-				 i.name);
+		return net_tap_busy(i.name);
 	obstacle = link_obstacle(ifi, attr);
 	if (obstacle != NULL)
 		return unsupported(i.name, obstacle);

@@ -18,6 +18,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -616,6 +617,34 @@ TEST(a_second_microvm_is_refused)
 	bench_close(&b);
 }
 
+/* Who cleans up waits until another one's redirect is complete, or gone; but for no one who just keeps the lock. */
+TEST(cleaning_waits_for_its_turn)
+{
+	struct bench b;
+	int status = -1;
+
+	if (bench_open(&b)) {
+		_cleanup_close_ int lock = FD_NONE;
+		pid_t pid;
+
+		CHECK(setns(b.container, CLONE_NEWNET) == 0);
+		lock = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+		CHECK(lock >= 0 && flock(lock, LOCK_EX) == 0);
+		pid = fork();
+		if (pid == 0)
+			_exit(net_tap_clean() == 0 ? 7 : 1);
+		usleep(200000);
+		CHECK_INT(waitpid(pid, &status, WNOHANG), 0);
+		fd_close(&lock);
+		CHECK_INT(waitpid(pid, &status, 0), pid);
+		CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+		lock = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+		CHECK(lock >= 0 && flock(lock, LOCK_EX) == 0);
+		CHECK_INT(net_tap_clean(), 0);
+	}
+	bench_close(&b);
+}
+
 /* As after a kill: the taps are gone, the redirects of the veths are not. */
 static void end_uncleanly(struct bench *b)
 {
@@ -792,7 +821,7 @@ TEST(a_card_that_is_missing_is_named)
 
 TEST_MAIN(CASE(the_guest_gets_the_network_of_the_container), CASE(through_a_macvlan),
 	  CASE(through_an_ipvlan), CASE(an_ipvlan_of_mode_l3_is_refused), CASE(mtu_and_segments),
-	  CASE(offloads), CASE(the_host_stack_does_not_answer), CASE(a_second_microvm_is_refused),
+	  CASE(offloads), CASE(the_host_stack_does_not_answer), CASE(a_second_microvm_is_refused), CASE(cleaning_waits_for_its_turn),
 	  CASE(a_second_run_after_an_unclean_end), CASE(the_multicast_flag_comes_and_goes),
 	  CASE(cleaned_the_namespace_is_its_own_again), CASE(traffic_control_of_others_is_not_touched),
 	  CASE(what_cannot_be_carried_is_refused), CASE(an_interface_on_another_is_refused),
