@@ -89,18 +89,50 @@ int ns_open(const char *path, unsigned int flag, int *ret_fd)
 	return 0;
 }
 
-int ns_is_own(int fd, unsigned int flag, bool *ret_own)
+/* process: "self" or "1". */
+static int is_of(const char *process, int fd, unsigned int flag, bool *ret)
 {
 	struct stat theirs, ours;
 	char path[64] = "";
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
 		if (kinds[i].flag == flag)
-			snprintf(path, sizeof(path), "/proc/self/ns/%s", kinds[i].file);
+			snprintf(path, sizeof(path), "/proc/%s/ns/%s", process, kinds[i].file);
 	if (fstat(fd, &theirs) < 0 || stat(path, &ours) < 0)
 		return ERR(-errno, "cannot compare %s namespaces", ns_name(flag));
-	*ret_own = theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
+	*ret = theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
 	return 0;
+}
+
+int ns_is_own(int fd, unsigned int flag, bool *ret_own)
+{
+	return is_of("self", fd, flag, ret_own);
+}
+
+int ns_is_hosts(int fd, unsigned int flag, bool *ret_hosts)
+{
+	int r = is_of("self", fd, flag, ret_hosts);
+
+	/* Whose process 1 we may not look at has not got its namespaces to give away either. */
+	if (r == 0 && !*ret_hosts && is_of("1", fd, flag, ret_hosts) < 0)
+		err_clear();
+	return r;
+}
+
+int ns_hostname(int fd, char *buf, size_t size)
+{
+	_cleanup_close_ int own = open("/proc/self/ns/uts", O_RDONLY | O_CLOEXEC);
+	int r = 0;
+
+	if (own < 0)
+		return ERR(-errno, "cannot open this process's uts namespace");
+	if (setns(fd, CLONE_NEWUTS) < 0)
+		return ERR(-errno, "cannot enter the uts namespace");
+	if (gethostname(buf, size) < 0)
+		r = ERR(-errno, "cannot read the host name of the uts namespace");
+	if (setns(own, CLONE_NEWUTS) < 0)
+		return ERR(-errno, "cannot return to this process's uts namespace");
+	return r;
 }
 
 static int join_one(const struct ns_join *j)

@@ -60,6 +60,15 @@ int ns_open(const char *path, unsigned int flag, int *ret_fd);
 /* Does the namespace fd is the calling process' own? For rules such as "hostname needs its own uts namespace". */
 int ns_is_own(int fd, unsigned int flag, bool *ret_own);
 
+/* The same, or that of process 1, which is the host's also for who runs in another one. */
+int ns_is_hosts(int fd, unsigned int flag, bool *ret_hosts);
+
+/*
+ * The host name that a uts namespace has: into buf. By entering it and coming back, so the caller has one thread, and needs CAP_SYS_ADMIN
+ * there and here.
+ */
+int ns_hostname(int fd, char *buf, size_t size);
+
 /*
  * Makes the child, which runs fn(arg) in a copy of this process and never returns.
  * cgroup_fd: CLONE_INTO_CGROUP, or negative. *ret_pid is the pid in the caller's namespace.

@@ -13,6 +13,7 @@
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/str.h"
+#include "runtime/pod.h"
 
 #define PROGRAM_MICROVM "nacre-vm"
 /* /proc/sys/kernel/overflowuid, which nobody changes: the owner of what belongs to nobody of our user namespace. */
@@ -51,18 +52,23 @@ int isolation_asked(const struct isolation_wish *w, enum isolation *ret, bool *r
 	return 0;
 }
 
-int isolation_find(struct arena *a, const struct isolation_wish *w, const char *path, enum isolation *ret,
+int isolation_find(struct arena *a, const struct isolation_wish *w, const char *path, enum isolation *ret, bool *ret_sandbox,
 		   struct host_config *ret_file)
 {
 	bool decided;
 	int r = isolation_asked(w, ret, &decided);
 
+	*ret_sandbox = false;
 	host_config_init(ret_file);
 	if (r < 0 || (decided && *ret == ISOLATION_CONTAINER))
 		return r;
 	r = host_config_load(a, path, ret_file);
 	if (r == 0 && !decided && ret_file->isolation != NULL)
 		r = read_word(path != NULL ? path : HOST_CONFIG_PATH, ret_file->isolation, ret);
+	if (r == 0 && *ret == ISOLATION_MICROVM && w->option == NULL && pod_part(w->spec) == POD_SANDBOX) {
+		*ret_sandbox = true;
+		*ret = ISOLATION_CONTAINER;
+	}
 	return r;
 }
 

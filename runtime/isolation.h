@@ -8,6 +8,9 @@
  *	4. config.json has the object vm
  *	5. "isolation" in the host's configuration file (oci/host_config.h)
  *	6. container
+ *
+ * But for the option, that is said of a pod's containers, not of its sandbox: that one stays a container (pod.h). The annotation is no
+ * exception: a pod has one set of them, and who wants its containers to be microVMs does not mean what holds their namespaces.
  */
 #pragma once
 
@@ -34,10 +37,10 @@ struct isolation_wish {
 int isolation_asked(const struct isolation_wish *w, enum isolation *ret, bool *ret_decided);
 
 /*
- * All of the list. The file is read when it matters: when nothing before it decides, or when it is to be a microVM (a
+ * All of the list. *ret_sandbox: it would be a microVM, and is the sandbox of a pod. The file is read when it matters: when nothing before it decides, or when it is to be a microVM (a
  * mistake in it keeps no container from running that has no use for it). *ret_file as from an empty file otherwise. In a.
  */
-int isolation_find(struct arena *a, const struct isolation_wish *w, const char *path, enum isolation *ret,
+int isolation_find(struct arena *a, const struct isolation_wish *w, const char *path, enum isolation *ret, bool *ret_sandbox,
 		   struct host_config *ret_file);
 
 /*

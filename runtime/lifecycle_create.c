@@ -99,8 +99,21 @@ static int plan_isolation(const struct create_options *o, const struct spec *spe
 		return ERR_NOMEM();
 	options->host_config = file;
 	options->host = host;
-	r = isolation_find(spec->arena, &wish, o->host_config, &options->isolation, file);
+	r = isolation_find(spec->arena, &wish, o->host_config, &options->isolation, &options->pod_sandbox, file);
 	return r < 0 || options->isolation == ISOLATION_CONTAINER ? r : vm_host_probe(spec->arena, host);
+}
+
+/* What may surprise who has asked for a microVM. */
+static void log_isolation(const struct plan *p)
+{
+	if (p->pod_sandbox)
+		log_write(LOG_LEVEL_INFO, "%s", POD_SANDBOX_TEXT);
+	if (p->isolation != ISOLATION_MICROVM)
+		return;
+	log_write(LOG_LEVEL_INFO, "microVM by %s: %s", vm_monitor_name(p->vm.monitor), p->vm.monitor_why);
+	for (size_t i = 0; i < p->n_ns; i++)
+		if (p->pod == POD_CONTAINER && p->ns[i].flag == CLONE_NEWIPC && p->ns[i].path != NULL)
+			log_write(LOG_LEVEL_INFO, "IPC and /dev/shm are the microVM's own: it cannot share the pod's, \"%s\"", p->ns[i].path);
 }
 
 int lifecycle_plan(const struct create_options *o, struct plan **ret_plan, char **ret_text, size_t *ret_len)
@@ -137,8 +150,8 @@ int lifecycle_plan(const struct create_options *o, struct plan **ret_plan, char 
 		return r;
 	}
 	r = plan_build(spec, &options, ret_plan);
-	if (r == 0 && options.isolation == ISOLATION_MICROVM)
-		log_write(LOG_LEVEL_INFO, "microVM by %s: %s", vm_monitor_name((*ret_plan)->vm.monitor), (*ret_plan)->vm.monitor_why);
+	if (r == 0)
+		log_isolation(*ret_plan);
 	return r;
 }
 

@@ -6,9 +6,41 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "namespaces/ns.h"
 #include "runtime/base/err.h"
+#include "runtime/base/fd.h"
 #include "runtime/base/str.h"
 #include "runtime/microvm_parts.h"
+
+/*
+ * The interfaces of the namespace become the guest's. Those of the host (a pod with hostNetwork has its path) must not: nobody would reach
+ * the host any more.
+ */
+static int check_network(const struct plan_ns *n)
+{
+	_cleanup_close_ int fd = FD_NONE;
+	bool host = false;
+	int r = ns_open(n->path, n->flag, &fd);
+
+	if (r == 0)
+		r = ns_is_hosts(fd, n->flag, &host);
+	return r == 0 && host ? ERR_PLAIN(-ENOTSUP, "config.json: linux.namespaces: \"%s\" (%s) is the host's: a microVM would take its interfaces "
+					  "away from it", n->path, ns_name(n->flag)) : r;
+}
+
+/*
+ * A pod's containers join its namespaces of IPC and of names with every engine, whether they have a use for them or not. To refuse
+ * that would be to refuse all pods: of the names the guest gets a copy, of IPC its own. Who asks for one without a pod wants just that.
+ */
+static int check_join(const struct plan *p, const struct plan_ns *n)
+{
+	if (n->flag == CLONE_NEWNET)
+		return check_network(n);
+	if (p->pod == POD_CONTAINER && (n->flag == CLONE_NEWIPC || n->flag == CLONE_NEWUTS))
+		return 0;
+	return ERR_PLAIN(-ENOTSUP, "config.json: linux.namespaces: \"%s\" (%s) is of the host's kernel, a microVM cannot join it",
+			 n->path, ns_name(n->flag));
+}
 
 /* Namespaces are the guest's, but for the network one, in which the monitor is. */
 static int check_namespaces(const struct plan *p)
@@ -22,10 +54,12 @@ static int check_namespaces(const struct plan *p)
 		if (!plan_has_ns(p, needed[k].flag))
 			return ERR_PLAIN(-ENOTSUP, "config.json: linux.namespaces: without %s the host's would be shared, which a microVM "
 					 "cannot", needed[k].name);
-	for (size_t k = 0; k < p->n_ns; k++)
-		if (p->ns[k].path != NULL && p->ns[k].flag != CLONE_NEWNET)
-			return ERR_PLAIN(-ENOTSUP, "config.json: linux.namespaces: \"%s\" (%s) is of the host's kernel, a microVM cannot "
-					 "join it", p->ns[k].path, ns_name(p->ns[k].flag));
+	for (size_t k = 0; k < p->n_ns; k++) {
+		int r = p->ns[k].path != NULL ? check_join(p, &p->ns[k]) : 0;
+
+		if (r < 0)
+			return r;
+	}
 	return 0;
 }
 
@@ -87,7 +121,8 @@ static int check_process(const struct plan *p)
 	if (p->process.apparmor != NULL || p->process.selinux != NULL)
 		return ERR_HINT(ERR_PLAIN(-ENOTSUP, "config.json: process: the guest's kernel has no AppArmor or SELinux policy to apply a "
 						    "label of"),
-				"Engines have an option for none, as podman's --security-opt apparmor=unconfined or label=disable.");
+				"Engines have an option for none, as podman's --security-opt apparmor=unconfined or label=disable, "
+				"a pod's securityContext.appArmorProfile.type: Unconfined.");
 	if (p->notify)
 		return ERR_HINT(ERR_PLAIN(-ENOTSUP, "NOTIFY_SOCKET: a unix socket cannot be handed into a microVM"),
 				"a unit that runs one has another Type= than notify");

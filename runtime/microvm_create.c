@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -317,6 +318,32 @@ static int open_state_files(struct build *b)
 	return 0;
 }
 
+/*
+ * In a pod: what nobody names in the guest has the machine's name, and the pod's namespace has the pod's. The engine's config.json has none
+ * for a container that joins it.
+ */
+static int find_hostname(struct build *b)
+{
+	const struct plan *p = b->i->plan;
+
+	for (size_t k = 0; k < p->n_ns; k++) {
+		_cleanup_close_ int fd = FD_NONE;
+		char name[HOST_NAME_MAX + 1];
+		int r;
+
+		if (p->ns[k].flag != CLONE_NEWUTS || p->ns[k].path == NULL)
+			continue;
+		r = ns_open(p->ns[k].path, CLONE_NEWUTS, &fd);
+		if (r == 0)
+			r = ns_hostname(fd, name, sizeof(name));
+		if (r < 0)
+			return r;
+		b->start.hostname = arena_strdup(p->arena, name);
+		return b->start.hostname == NULL ? ERR_NOMEM() : 0;
+	}
+	return 0;
+}
+
 static int read_config(struct build *b)
 {
 	int r = file_read(b->i->c->dir, STATE_CONFIG, CONFIG_MAX, &b->config, &b->start.config_len);
@@ -346,6 +373,8 @@ static int prepare(struct build *b)
 {
 	int r = open_network(b);
 
+	if (r == 0)
+		r = find_hostname(b);
 	if (r == 0)
 		r = virtiofsd_find(b->i->plan->vm.virtiofsd, &b->start.file_server);
 	if (r == 0)

@@ -180,11 +180,10 @@ static int build_process(struct plan *p, const struct plan_options *o)
 
 static int build_isolation(struct plan *p, const struct plan_options *o)
 {
-	p->isolation = o->isolation;
 	p->vm.console_to_log = o->debug;
 	if (o->isolation == ISOLATION_MICROVM)
 		return plan_build_vm(p, o->host_config, o->host);
-	/* Only who asks for a container in so many words gets here with one. */
+	/* Only who asks for a container in so many words gets here with one, and a pod's sandbox, which engines give none. */
 	if (p->spec->vm.present)
 		log_warning("config.json: vm: not applied, since it was asked to be a container, not a microVM");
 	return 0;
@@ -249,7 +248,12 @@ int plan_build(struct spec *spec, const struct plan_options *o, struct plan **re
 	p->mounts_at = "config.json: mounts";
 	p->no_pivot = o->no_pivot;
 	p->new_keyring = !o->no_new_keyring;
-	r = build_all(p, o);
+	p->isolation = o->isolation;
+	p->pod = pod_part(spec);
+	p->pod_sandbox = o->pod_sandbox;
+	r = p->isolation == ISOLATION_MICROVM ? pod_replace_shm(spec) : 0;
+	if (r == 0)
+		r = build_all(p, o);
 	if (r < 0) {
 		plan_free(p);
 		return r;

@@ -23,6 +23,7 @@
 #include "namespaces/process.h"
 #include "namespaces/scheduling.h"
 #include "namespaces/userns.h"
+#include "runtime/pod.h"
 #include "seccomp/seccomp.h"
 
 struct arena;
@@ -100,6 +101,7 @@ struct plan_options {
 	unsigned int listen_fds;	/* $LISTEN_FDS, passed on */
 	const char *notify_dir;		/* absolute; the container gets a notify socket there (notify.h); NULL: none */
 	enum isolation isolation;
+	bool pod_sandbox;	/* as isolation_find() tells */
 	/* With ISOLATION_MICROVM; both outlive the plan. */
 	const struct host_config *host_config;
 	const struct vm_host *host;
@@ -113,6 +115,8 @@ struct plan {
 	const char *id, *bundle, *rootfs, *oci_version;
 	bool rootfs_readonly, no_pivot, new_keyring;
 	enum isolation isolation;
+	enum pod_part pod;
+	bool pod_sandbox;	/* of which a microVM was asked for */
 	struct plan_vm vm;	/* ISOLATION_MICROVM */
 
 	struct plan_ns ns[8];

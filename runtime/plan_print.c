@@ -128,8 +128,26 @@ static void print_idmap(struct printer *p, const struct plan *plan, const struct
 	}
 }
 
-static void print_namespace(struct printer *p, const struct plan_ns *ns)
+/* A pod's container in a machine of its own: what it takes of the pod's is the name. */
+static bool print_pods_namespace(struct printer *p, const struct plan *plan, const struct plan_ns *ns)
 {
+	if (plan->isolation != ISOLATION_MICROVM || plan->pod != POD_CONTAINER || ns->path == NULL)
+		return false;
+	if (ns->flag == CLONE_NEWIPC)
+		step(p, "namespace", "new ipc, not the pod's %s", ns->path);
+	else if (ns->flag == CLONE_NEWUTS && plan->hostname == NULL)
+		step(p, "namespace", "new uts, with the host name of %s", ns->path);
+	else if (ns->flag == CLONE_NEWUTS)
+		step(p, "namespace", "new uts, not the pod's %s", ns->path);
+	else
+		return false;
+	return true;
+}
+
+static void print_namespace(struct printer *p, const struct plan *plan, const struct plan_ns *ns)
+{
+	if (print_pods_namespace(p, plan, ns))
+		return;
 	if (ns->path == NULL)
 		step(p, "namespace", "new %s", ns_name(ns->flag));
 	else
@@ -141,7 +159,7 @@ static void print_namespaces(struct printer *p, const struct plan *plan, unsigne
 {
 	for (size_t i = 0; i < plan->n_ns; i++)
 		if (!(plan->ns[i].flag & skip))
-			print_namespace(p, &plan->ns[i]);
+			print_namespace(p, plan, &plan->ns[i]);
 	print_id_maps(p, "", &plan->userns);
 	if (plan->monotonic.present)
 		step(p, "time", "monotonic %+lld s", (long long)plan->monotonic.secs);
@@ -339,7 +357,7 @@ static void walk_microvm(struct printer *p, const struct plan *plan)
 	print_limits(p, plan, true, false);
 	for (size_t i = 0; i < plan->n_ns; i++)
 		if (plan->ns[i].flag == CLONE_NEWNET)
-			print_namespace(p, &plan->ns[i]);
+			print_namespace(p, plan, &plan->ns[i]);
 	print_share(p, plan);
 	print_hooks(p, plan, HOOK_PRESTART);
 	print_hooks(p, plan, HOOK_CREATE_RUNTIME);
@@ -366,6 +384,8 @@ static void walk(struct printer *p, const struct plan *plan)
 {
 	p->where = plan->isolation == ISOLATION_MICROVM ? "host" : NULL;
 	step(p, "container", "%s from %s, back end %s", plan->id, plan->bundle, isolation_name(plan->isolation));
+	if (plan->pod_sandbox)
+		step(p, "isolation", "%s", POD_SANDBOX_TEXT);
 	if (plan->isolation == ISOLATION_MICROVM)
 		walk_microvm(p, plan);
 	else

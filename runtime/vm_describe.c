@@ -109,7 +109,7 @@ int vm_describe(const struct vm_start *s, const struct net_config *n, char **ret
 	json_object_open(w);
 	json_kv_string(w, "id", p->id);
 	json_kv_string(w, "bundle", p->bundle);
-	json_kv_string(w, "hostname", host.nodename);
+	json_kv_string(w, "hostname", s->hostname != NULL ? s->hostname : host.nodename);
 	write_time(w);
 	r = write_entropy(w);
 	json_kv_string(w, "share", MACHINE_FS_TAG);

@@ -44,6 +44,7 @@ struct vm_start {
 	bool qemu_kvm;
 	const char *const *qemu_parameters;
 	size_t n_qemu_parameters;
+	const char *hostname;		/* of the machine; NULL: as this one's */
 	const char *config;		/* the text of config.json */
 	size_t config_len;
 	int sync;			/* to the runtime */

@@ -10,6 +10,7 @@
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/str.h"
+#include "runtime/pod.h"
 
 #define OWN_NETWORK "/proc/self/ns/net"
 
@@ -124,6 +125,7 @@ static int adapt_namespaces(struct spec *s)
 {
 	struct spec_linux *l = &s->linux_;
 	struct spec_namespace *v = arena_array(s->arena, l->n_namespaces, sizeof(*v));
+	bool pod = pod_part(s) == POD_CONTAINER;
 
 	if (v == NULL)
 		return ERR_NOMEM();
@@ -132,6 +134,8 @@ static int adapt_namespaces(struct spec *s)
 		if (str_eq(v[i].type, "network")) {
 			v[i].path = OWN_NETWORK;
 			l->network_is_machine = true;
+		} else if (pod && (str_eq(v[i].type, "ipc") || str_eq(v[i].type, "uts"))) {
+			v[i].path = NULL;
 		} else if (v[i].path != NULL) {
 			return ERR_PLAIN(-EINVAL, "config.json: linux.namespaces[%zu].path: a virtual machine cannot join "
 					 "the host's %s namespace", i, v[i].type);
@@ -201,7 +205,9 @@ int guest_adapt(struct spec *s, const void *data)
 		if (s->root.path == NULL)
 			return ERR_NOMEM();
 	}
-	r = adapt_mounts(s, d);
+	r = pod_replace_shm(s);
+	if (r == 0)
+		r = adapt_mounts(s, d);
 	if (r == 0)
 		r = adapt_namespaces(s);
 	if (r == 0)

@@ -4,7 +4,9 @@
  * does from outside of the virtual machine, is not done once more inside. Pure.
  *
  *	root, bind mounts	in the share
- *	namespaces		network: the guest's own, which has the cards. The others are new
+ *	namespaces		network: the guest's own, which has the cards. The others are new; so are ipc and uts of a pod, whose
+ *				name is the machine's then
+ *	/dev/shm		the pod's is a tmpfs of its own (runtime/pod.h)
  *	sysfs			with a user namespace: bound from /sys, since the kernel gives a new one only to who owns the
  *				network namespace
  *	sysctl			net.…, with a user namespace: of the machine, see guest_take_sysctls()

@@ -5,7 +5,7 @@
  *
  *	id		the container's
  *	bundle		its path on the host, for the state that startContainer hooks get
- *	hostname	of the machine itself; the container's own is config.json's
+ *	hostname	of the machine itself, and the container's when config.json names none; the pod's, or the host's
  *	time		{ "seconds": u64, "nanoseconds": u64 }: the wall clock, UTC
  *	entropy		hexadecimal digits, at most 1024: a seed for the kernel's random numbers, counted as such
  *	share		the tag of the one virtio-fs export; mounted on SHARE_MOUNT here

@@ -49,6 +49,53 @@ has_step() { steps | grep -qxF -- "$1" || { steps; echo "no step: $1"; return 1;
 	chosen container --isolation=container
 }
 
+# as_vm: every nacre of this test is called nacre-vm.
+as_vm() {
+	ln -s "$(realpath "$NACRE_BIN")" "$T/nacre-vm"
+	NACRE_BIN=$T/nacre-vm
+}
+
+@test "the sandbox of a pod is a container, by containerd's and by CRI-O's word; the option wins" {
+	local key
+	as_vm
+	for key in io.kubernetes.cri.container-type io.kubernetes.cri-o.ContainerType; do
+		config --arg k "$key" '.annotations = {($k): "sandbox"}'
+		chosen container
+		has_step "null isolation: a container and no microVM: it is a pod's sandbox, which holds the namespaces of the pod's containers"
+		run --separate-stderr nacre --log-level info explain
+		[[ "$stderr" == *"info: a container and no microVM: it is a pod's sandbox"* ]]
+		chosen microvm --isolation microvm
+		config '.annotations["run.nacre.isolation"] = "microvm"'
+		chosen container
+		config --arg k "$key" '.annotations = {($k): "container"}'
+		chosen microvm
+	done
+	# Who may write a pod's annotations has written the other engine's.
+	config '.annotations = {"io.kubernetes.cri.container-type": "sandbox", "io.kubernetes.cri-o.ContainerType": "container"}'
+	chosen microvm
+	config '.annotations = {"io.kubernetes.cri.container-type": "container", "io.kubernetes.cri-o.ContainerType": "sandbox"}'
+	chosen microvm
+	# A container is one without more words.
+	NACRE_BIN=$(realpath "$NACRE_BIN")
+	config '.annotations = {"io.kubernetes.cri.container-type": "sandbox"}'
+	chosen container
+	run ! grep isolation: <(steps)
+}
+
+@test "the plan of a pod's container: its IPC and /dev/shm are its own, its name is the pod's" {
+	as_vm
+	config '(.linux.namespaces[] | select(.type == "ipc")).path = "/proc/7/ns/ipc" | (.linux.namespaces[] | select(.type == "uts")).path = "/proc/7/ns/uts"
+		| del(.hostname) | .annotations = {"io.kubernetes.cri.container-type": "container", "io.kubernetes.cri.sandbox-id": "abc"}
+		| .mounts |= map(select(.destination != "/dev/shm"))
+		| .mounts += [{destination: "/dev/shm", type: "bind", source: "/run/abc/shm", options: ["rbind", "rprivate", "rw"]}]'
+	has_step "guest namespace: new ipc, not the pod's /proc/7/ns/ipc"
+	has_step "guest namespace: new uts, with the host name of /proc/7/ns/uts"
+	steps | grep '^guest mount: tmpfs .*/dev/shm'
+	run ! grep /run/abc <(steps)
+	config '.annotations = {}'
+	refused 1 '"/proc/7/ns/ipc" (ipc) is of the host' explain
+}
+
 @test "words that are none" {
 	refused 1 'option --isolation: "vm" is neither container nor microvm' --isolation vm explain
 	config '.annotations["run.nacre.isolation"] = "yes"'

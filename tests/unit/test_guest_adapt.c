@@ -105,6 +105,29 @@ TEST(sysctls_of_a_user_namespace)
 	CHECK(n == 0 && plain->linux_.n_sysctl == 4);
 }
 
+#define IN_A_POD(part) \
+	"{\"ociVersion\":\"1.2.0\",\"annotations\":{\"io.kubernetes.cri.container-type\":\"" part "\",\"io.kubernetes.cri.sandbox-id\":\"p\"}," \
+	"\"mounts\":[{\"destination\":\"/dev/shm\",\"type\":\"bind\",\"source\":\"/run/p/shm\"},{\"destination\":\"/v\",\"type\":\"bind\",\"source\":\"/v\"}]," \
+	"\"linux\":{\"namespaces\":[{\"type\":\"ipc\",\"path\":\"/proc/7/ns/ipc\"},{\"type\":\"uts\",\"path\":\"/proc/7/ns/uts\"}," \
+	"{\"type\":\"network\",\"path\":\"/proc/7/ns/net\"},{\"type\":\"pid\"%s}]}}"
+
+TEST(container_of_a_pod)
+{
+	static const char config[] = IN_A_POD("container");
+	static const struct guest_mount mounts[] = { { .index = 1 } };
+	_cleanup_free_ char *text = str_printf(config, ""), *pid = str_printf(config, ",\"path\":\"/proc/7/ns/pid\"");
+	_cleanup_spec_ struct spec *s = NULL, *shared = NULL;
+
+	if (!CHECK(text != NULL && pid != NULL) || !CHECK_INT(adapt(text, mounts, 1, &s), 0))
+		return;
+	for (size_t i = 0; i < s->linux_.n_namespaces; i++)
+		CHECK((s->linux_.namespaces[i].path != NULL) == str_eq(s->linux_.namespaces[i].type, "network"));
+	CHECK_STR(s->mounts[0].type, "tmpfs");
+	CHECK_STR(s->mounts[1].source, "/share/mounts/1");
+	CHECK_INT(adapt(pid, mounts, 1, &shared), -EINVAL);
+	CHECK(strstr(err_text(), "linux.namespaces[3].path") != NULL);
+}
+
 TEST(refused)
 {
 	static const struct guest_mount none[] = { { .index = 0 } }, proc[] = { { .index = 0 } }, far[] = { { .index = 1 }, { .index = 5 } };
@@ -211,4 +234,4 @@ TEST(bad_descriptions)
 	}
 }
 
-TEST_MAIN(CASE(all_of_it), CASE(sysfs_of_a_user_namespace), CASE(sysctls_of_a_user_namespace), CASE(refused), CASE(description), CASE(image), CASE(bad_descriptions))
+TEST_MAIN(CASE(all_of_it), CASE(sysfs_of_a_user_namespace), CASE(sysctls_of_a_user_namespace), CASE(container_of_a_pod), CASE(refused), CASE(description), CASE(image), CASE(bad_descriptions))

@@ -19,7 +19,9 @@
 #define VM "{\"ociVersion\":\"1.3.0\",\"vm\":{\"kernel\":{\"path\":\"/k\"}}}"
 #define ANNOTATED(word) "{\"ociVersion\":\"1.3.0\",\"vm\":{\"kernel\":{\"path\":\"/k\"}},\"annotations\":{\"run.nacre.isolation\":\"" word "\"}}"
 
-static int find(const char *option, const char *program, const char *config, const char *path, enum isolation *ret)
+#define SANDBOX(more) "{\"ociVersion\":\"1.3.0\",\"annotations\":{\"io.kubernetes.cri.container-type\":\"sandbox\"" more "}}"
+
+static int find_with(const char *option, const char *program, const char *config, const char *path, enum isolation *ret, bool *ret_sandbox)
 {
 	_cleanup_spec_ struct spec *s = NULL;
 	struct isolation_wish w = { .option = option, .program = program };
@@ -29,7 +31,15 @@ static int find(const char *option, const char *program, const char *config, con
 	if (r < 0)
 		return r;
 	w.spec = s;
-	return isolation_find(s->arena, &w, path, ret, &file);
+	return isolation_find(s->arena, &w, path, ret, ret_sandbox, &file);
+}
+
+static int find(const char *option, const char *program, const char *config, const char *path, enum isolation *ret)
+{
+	bool sandbox;
+	int r = find_with(option, program, config, path, ret, &sandbox);
+
+	return r < 0 || !sandbox ? r : -EBADE;
 }
 
 /* A file with this text, in a new folder; the path is freed by the caller. */
@@ -78,6 +88,36 @@ TEST(order)
 
 		if (!CHECK_INT(find(cases[i].option, cases[i].program, cases[i].config, path, &got), 0) ||
 		    !CHECK_INT(got, cases[i].want))
+			printf("#   case %zu: %s\n", i, err_text());
+		remove_file(path);
+	}
+}
+
+/* A pod's sandbox is a container whatever asks for a microVM, but for who types it. */
+TEST(sandbox)
+{
+	static const struct {
+		const char *option, *program, *config, *file;
+		enum isolation want;
+		bool sandbox;
+	} cases[] = {
+		{ NULL, "nacre", SANDBOX(""), "{}", ISOLATION_CONTAINER, false },
+		{ NULL, "nacre-vm", SANDBOX(""), "{}", ISOLATION_CONTAINER, true },
+		{ NULL, "nacre", SANDBOX(""), "{\"isolation\":\"microvm\"}", ISOLATION_CONTAINER, true },
+		{ NULL, "nacre", SANDBOX(",\"run.nacre.isolation\":\"microvm\""), "{}", ISOLATION_CONTAINER, true },
+		{ NULL, "nacre-vm", SANDBOX(",\"run.nacre.isolation\":\"container\""), "{}", ISOLATION_CONTAINER, false },
+		{ "microvm", "nacre", SANDBOX(""), "{}", ISOLATION_MICROVM, false },
+		{ "container", "nacre-vm", SANDBOX(""), "{}", ISOLATION_CONTAINER, false },
+		{ NULL, "nacre-vm", SANDBOX(",\"io.kubernetes.cri-o.ContainerType\":\"container\""), "{}", ISOLATION_MICROVM, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char *path = make_file(cases[i].file, 0644);
+		enum isolation got = ISOLATION_CONTAINER;
+		bool sandbox = false;
+
+		if (!CHECK_INT(find_with(cases[i].option, cases[i].program, cases[i].config, path, &got, &sandbox), 0) ||
+		    !CHECK_INT(got, cases[i].want) || !CHECK_INT(sandbox, cases[i].sandbox))
 			printf("#   case %zu: %s\n", i, err_text());
 		remove_file(path);
 	}
@@ -195,4 +235,4 @@ TEST(file_kinds)
 	remove_file(path);
 }
 
-TEST_MAIN(CASE(order), CASE(words), CASE(file_is_read_when_it_matters), CASE(file_content), CASE(file_refusals), CASE(file_kinds))
+TEST_MAIN(CASE(order), CASE(sandbox), CASE(words), CASE(file_is_read_when_it_matters), CASE(file_content), CASE(file_refusals), CASE(file_kinds))

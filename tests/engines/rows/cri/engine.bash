@@ -28,3 +28,25 @@ container() {
 
 state() { crictl inspect -o json "$1" | jq -r .status.state; }
 log() { cut -d' ' -f4- "$W/logs/$1.log"; }
+
+# What a kubelet asks for, unless the pod says shareProcessNamespace; crictl's default is that.
+export ALONE='.linux.security_context.namespace_options.pid = 1'
+
+# A container's program, as JSON, that serves a page and ends with 7 when it is told to stop.
+export serve='"trap \"exit 7\" TERM; mkdir /www && echo page >/www/index.html && httpd -p 80 -h /www && echo serving; while :; do sleep 0.1; done"'
+address() { crictl inspectp -o json "$1" | jq -r .status.network.ip; }
+page() { wget -T 20 -qO- "http://$(address "$1")/" 2>&1; }
+
+# isolation ID: of a container or of a sandbox, by its state.
+isolation() { jq -r .isolation "/run/containerd/runc/k8s.io/$1/state.json"; }
+
+# refused POD NAME JQ PART...: such a container does not start, for a reason with these parts.
+refused() {
+	local id pod=$1 name=$2 change=$3
+	shift 3
+	jq -n "{metadata: {name: \"$name\"}, image: {image: \"docker.io/library/busybox:latest\"}, command: [\"sleep\", \"1000\"], linux: {}} | $change" >"$name.json"
+	id=$(crictl create --no-pull "$pod" "$name.json" pod.json)
+	fails 1 crictl start "$id"
+	# shellcheck disable=SC2154 # fails sets it
+	has "$said" "$@"
+}
