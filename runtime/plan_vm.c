@@ -128,6 +128,10 @@ static int build_console(struct plan *p)
 	if (console[0] != '/' && !str_eq(console, "stderr"))
 		return ERR_PLAIN(-EINVAL, "config.json: annotations[\"" ANNOTATION_VM_CONSOLE "\"]: must be an absolute path or stderr, not \"%.64s\"",
 				 console);
+	/* Root writes there. A pod's author, whose annotations they may be, is not the host's. */
+	if (console[0] == '/' && p->pod != POD_NONE)
+		return ERR_PLAIN(-EPERM, "config.json: annotations[\"" ANNOTATION_VM_CONSOLE "\"]: \"%.64s\" is a file of the host, which no pod may choose",
+				 console);
 	p->vm.console = console;
 	return 0;
 }

@@ -177,6 +177,8 @@ TEST(refusals)
 		  "config.json: annotations[\"run.nacre.vm.accel\"]: KVM is asked for and cannot be used: there is no /dev/kvm" },
 		{ HEAD ANNOTATION("console", "console.log") "," NS "}}", -EINVAL,
 		  "config.json: annotations[\"run.nacre.vm.console\"]: must be an absolute path or stderr, not \"console.log\"" },
+		{ HEAD "," NS "},\"annotations\":{\"run.nacre.vm.console\":\"/etc/x\",\"io.kubernetes.cri.container-type\":\"container\"}}", -EPERM,
+		  "config.json: annotations[\"run.nacre.vm.console\"]: \"/etc/x\" is a file of the host, which no pod may choose" },
 		{ HEAD ",\"vm\":{\"kernel\":{\"path\":\"/k\"},\"image\":{\"path\":\"/i\",\"format\":\"qcow2\"}}," NS "}}", -ENOTSUP,
 		  "config.json: vm.image.format: nacre takes raw images, not qcow2" },
 		{ HEAD ",\"vm\":{\"kernel\":{\"path\":\"/k\"},\"image\":{\"path\":\"/i\"}}," NS "}}", -ENOTSUP,
