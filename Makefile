@@ -133,7 +133,7 @@ unit-bins: $(UNIT_BIN)
 # The record of a container is parsed in runtime/, resources are turned into requests there, and a supervisor is spoken to; the rest is
 # below it.
 FUZZ_LIB_SRC := $(LIB_SRC) runtime/state_json.c runtime/plan_resources.c runtime/stats_wire.c runtime/compare_lines.c \
-	runtime/compare_stats.c runtime/vm_control.c
+	runtime/compare_stats.c runtime/vm_control.c runtime/vm_qmp.c
 
 FUZZ_OBJ := $(FUZZ_LIB_SRC:%.c=$(O)/fuzz/%.o)
 FUZZ_CFLAGS := -std=gnu11 -I. -D_GNU_SOURCE -g -O1 -MMD -MP

@@ -63,7 +63,7 @@ struct machine_config {
 	 * dropped, and the text says how much: a guest is never held up by it.
 	 */
 	int console;
-	int control;			/* SOCK_SEQPACKET: its owner's wishes while it runs, each packet a struct machine_request */
+	int control;			/* its owner's wishes while it runs: SOCK_SEQPACKET, each packet a struct machine_request (QEMU: a stream, its QMP) */
 	int stop;			/* readable: the machine ends (an eventfd, a signalfd for SIGTERM, a pipe's closed end) */
 
 	/* Both may be NULL. Not 0: the machine ends before the guest's first instruction, with that error. */

@@ -104,6 +104,11 @@ static void add_devices(struct line *l, const struct machine_config *m)
 	add(l, "-chardev");
 	add(l, arena_printf(l->a, "socket,id=channel,fd=%d", m->channel));
 	add2(l, "-device", "virtserialport,chardev=channel,name=" MACHINE_CHANNEL_NAME);
+	if (m->control >= 0) {
+		add(l, "-chardev");
+		add(l, arena_printf(l->a, "socket,id=qmp,fd=%d", m->control));
+		add2(l, "-mon", "chardev=qmp,mode=control");
+	}
 	add2(l, "-device", "virtio-rng-device");
 	add2(l, "-device", "virtio-balloon-device,free-page-reporting=on");
 	if (m->fs >= 0) {

@@ -163,13 +163,12 @@ static int start_monitor(struct arena *a, const struct vm_start *s, const struct
 	return r;
 }
 
+/* Our own takes packets, QEMU a stream of lines. */
 static int open_control(const struct vm_start *s, int *ret_theirs, int *ret_ours)
 {
 	int pair[2];
 
-	if (s->qemu != NULL)
-		return 0;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+	if (socketpair(AF_UNIX, (s->qemu != NULL ? SOCK_STREAM : SOCK_SEQPACKET) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
 		return ERR(-errno, "cannot make the monitor's control socket");
 	*ret_theirs = pair[0];
 	*ret_ours = pair[1];

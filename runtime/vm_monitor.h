@@ -9,7 +9,7 @@
 struct vm_monitor_ends {
 	struct vm_process *file_server, *process;	/* to be filled */
 	int channel;			/* this end of the channel to the guest */
-	int control;			/* of machine_config's; FD_NONE: QEMU, which has none */
+	int control;			/* this end of machine_config's, or of QEMU's monitor protocol */
 };
 
 /*

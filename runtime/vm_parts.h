@@ -13,6 +13,7 @@
 #include "runtime/vm_deadline.h"
 #include "runtime/vm_network.h"
 #include "runtime/vm_process.h"
+#include "runtime/vm_qmp.h"
 #include "runtime/vm_session.h"
 #include "runtime/vm_supervisor.h"
 
@@ -61,8 +62,9 @@ struct vm_supervisor {
 	struct vm_console console;
 	struct vm_process file_server, monitor;
 	struct event_source file_server_source, monitor_source;
-	int control;			/* to our own monitor; FD_NONE: it is QEMU */
+	int control;			/* to the monitor: packets of machine.h, or QEMU's protocol */
 	struct event_source control_source;
+	struct vm_qmp qmp;
 	uint64_t balloon;		/* as the monitor answered last */
 	struct vm_network network;
 	int sync;
@@ -108,6 +110,13 @@ void vm_server_exited(struct vm_supervisor *vm, uint32_t session, int status);
 void vm_server_update(struct vm_supervisor *vm);
 void vm_server_oom(struct vm_supervisor *vm, const struct channel_oom *oom);
 struct vm_session *vm_server_session(struct vm_supervisor *vm, uint32_t id);
+
+/* ---- vm_memory.c ---- */
+
+/* Listens to control. */
+int vm_memory_open(struct vm_supervisor *vm);
+/* The guest is to do without less bytes of its memory. *ret_missing: those it has yet to give, when it was heard of last. */
+int vm_memory_ask(struct vm_supervisor *vm, uint64_t less, uint64_t *ret_missing);
 
 /* ---- vm_supervisor.c ---- */
 

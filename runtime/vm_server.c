@@ -230,20 +230,15 @@ static int request_start(struct vm_connection *c)
 /* What was given to the guest at its start cannot become more; its share of a limit is reckoned as at the start. */
 static int request_memory(struct vm_connection *c, const struct vm_message *m)
 {
-	const struct vm_supervisor *vm = c->vm;
-	struct machine_request q = { 0 };
+	struct vm_supervisor *vm = c->vm;
+	uint64_t less = 0, missing = 0;
 	unsigned char bytes[4];
-	uint64_t missing;
-	int r;
+	int r = vm_size_update(vm->start->machine.ram_size, m->flag * VM_MIB, vm->start->qemu != NULL, &less);
 
-	if (vm->control < 0)
-		return ERR_PLAIN(-ENOTSUP, "memory.limit: the memory of a microVM that QEMU runs cannot be changed by this version of nacre");
-	r = vm_size_update(vm->start->machine.ram_size, m->flag * VM_MIB, &q.balloon);
+	if (r == 0)
+		r = vm_memory_ask(vm, less, &missing);
 	if (r < 0)
 		return r;
-	if (send(vm->control, &q, sizeof(q), MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof(q))
-		return ERR(-errno, "cannot reach the monitor");
-	missing = q.balloon > vm->balloon ? q.balloon - vm->balloon : 0;
 	le32_put(bytes, (uint32_t)((missing + VM_MIB - 1) / VM_MIB));
 	send_reply(c, 0, bytes, sizeof(bytes));
 	return 0;

@@ -98,6 +98,16 @@ static uint64_t whole_mib(uint64_t bytes)
 }
 
 /* fixed: one of VM_OVERHEAD_*. What is in the cgroup beside so much memory. */
+static uint64_t fixed_overhead(bool qemu)
+{
+	return qemu ? VM_OVERHEAD_QEMU : VM_OVERHEAD_KVM;
+}
+
+static const char *monitor_name(bool qemu)
+{
+	return qemu ? "QEMU and its helpers" : "the monitor and its helpers";
+}
+
 static uint64_t overhead_of(uint64_t fixed, uint64_t memory)
 {
 	return fixed + (memory > VM_TABLES_INCLUDED ? (memory - VM_TABLES_INCLUDED) / VM_TABLES_SHARE : 0);
@@ -152,7 +162,7 @@ static int exact_memory(const struct vm_size_request *q, uint64_t overhead, uint
 
 static int size_memory(const struct vm_size_request *q, uint64_t *ret)
 {
-	uint64_t overhead = q->qemu ? VM_OVERHEAD_QEMU : VM_OVERHEAD_KVM, limit = (uint64_t)q->memory_limit;
+	uint64_t overhead = fixed_overhead(q->qemu), limit = (uint64_t)q->memory_limit;
 
 	if (q->hw_memory > 0)
 		return exact_memory(q, overhead_of(overhead, q->hw_memory), ret);
@@ -161,7 +171,7 @@ static int size_memory(const struct vm_size_request *q, uint64_t *ret)
 		return 0;
 	}
 	if (limit < VM_MEMORY_MIN + overhead)
-		return too_small(limit, overhead, q->qemu ? "QEMU and its helpers" : "the monitor and its helpers");
+		return too_small(limit, overhead, monitor_name(q->qemu));
 	limit = memory_of(overhead, limit);
 	if (q->host_memory >= VM_MEMORY_MIN && limit > q->host_memory)
 		limit = q->host_memory;
@@ -176,21 +186,22 @@ int vm_size(const struct vm_size_request *q, struct vm_size *ret)
 	return r < 0 ? r : size_memory(q, &ret->memory);
 }
 
-int vm_size_update(uint64_t booted, uint64_t limit, uint64_t *ret_less)
+int vm_size_update(uint64_t booted, uint64_t limit, bool qemu, uint64_t *ret_less)
 {
+	const uint64_t overhead = fixed_overhead(qemu);
 	char l[SIZE_TEXT_MAX], most[SIZE_TEXT_MAX], b[SIZE_TEXT_MAX];
 	uint64_t memory;
 
 	*ret_less = 0;
 	if (limit == 0)
 		return 0;
-	if (limit < VM_MEMORY_MIN + VM_OVERHEAD_KVM)
-		return too_small(limit, VM_OVERHEAD_KVM, "the monitor and its helpers");
-	memory = memory_of(VM_OVERHEAD_KVM, limit);
+	if (limit < VM_MEMORY_MIN + overhead)
+		return too_small(limit, overhead, monitor_name(qemu));
+	memory = memory_of(overhead, limit);
 	/* A limit that was no multiple of 1 MiB, or larger than the host, comes back as it was given. */
 	if (memory > booted + VM_MIB) {
 		size_text(limit, " ", l);
-		size_text(booted + overhead_of(VM_OVERHEAD_KVM, booted), " ", most);
+		size_text(booted + overhead_of(overhead, booted), " ", most);
 		size_text(booted, " ", b);
 		return ERR_PLAIN(-ERANGE, "linux.resources.memory.limit: %s is more than the %s of a microVM that was started with %s of memory, "
 				 "which cannot grow", l, most, b);

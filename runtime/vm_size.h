@@ -62,8 +62,8 @@ struct vm_size {
 int vm_size(const struct vm_size_request *q, struct vm_size *ret);
 
 /*
- * For a machine of nacre's own monitor that was started with this much memory, which cannot grow: how much of it the guest has to
+ * For a machine that was started with this much memory, which cannot grow, by QEMU or nacre's own monitor: how much of it the guest has to
  * do without for all to stay inside another limit (0: none). -ENOSPC (it would not hold the smallest guest), -ERANGE (it is
  * more than the machine could ever use), with a text.
  */
-int vm_size_update(uint64_t booted, uint64_t limit, uint64_t *ret_less);
+int vm_size_update(uint64_t booted, uint64_t limit, bool qemu, uint64_t *ret_less);

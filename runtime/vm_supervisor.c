@@ -148,20 +148,6 @@ static void monitor_ready(void *data, uint32_t events)
 	child_ended(vm, &vm->monitor, &vm->monitor_source);
 }
 
-static void control_ready(void *data, uint32_t events)
-{
-	struct vm_supervisor *vm = data;
-	struct machine_answer answer;
-	ssize_t n = recv(vm->control, &answer, sizeof(answer), MSG_DONTWAIT);
-
-	(void)events;
-	if (n == (ssize_t)sizeof(answer))
-		vm->balloon = answer.balloon;
-	/* Its end is told by its process. */
-	if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-		event_loop_remove(&vm->loop, &vm->control_source);
-}
-
 static void file_server_ready(void *data, uint32_t events)
 {
 	struct vm_supervisor *vm = data;
@@ -290,11 +276,11 @@ static int start_children(struct vm_supervisor *vm)
 	channel = m.channel;
 	vm->control = m.control;
 	if (r == 0)
+		r = vm_memory_open(vm);
+	if (r == 0)
 		r = add_source(vm, &vm->file_server_source, vm->file_server.pidfd, file_server_ready);
 	if (r == 0)
 		r = add_source(vm, &vm->monitor_source, vm->monitor.pidfd, monitor_ready);
-	if (r == 0 && vm->control >= 0)
-		r = add_source(vm, &vm->control_source, vm->control, control_ready);
 	return r < 0 ? r : vm_guest_open(vm, take_fd(&channel));
 }
 

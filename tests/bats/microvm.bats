@@ -218,12 +218,10 @@ cleanup() {
 	[[ "$stderr" == *"panic"* ]]
 }
 
-@test "update: what QEMU runs keeps its memory, and says so; a limit is the host's or the guest's" {
+@test "update: a limit is the host's or the guest's" {
 	requires root microvm controllers
 	config '.annotations["run.nacre.vm.accel"] = "tcg" | .linux.resources = {memory: {limit: 419430400}}'
 	run_sleeping
-	refused 1 "memory.limit: the memory of a microVM that QEMU runs cannot be changed" update --memory 300m "$ID"
-	equals 419430400 "$(cg memory.max)"
 	nacre update --cpu-quota 50000 --cpu-share 512 --cpuset-cpus 0 --pids-limit 30 "$ID"
 	equals "50000 100000" "$(cg cpu.max)"
 	equals 59 "$(cg cpu.weight)"
@@ -237,7 +235,7 @@ guest_has_more_than() { [ "$(guest_memory)" -gt "$1" ]; }
 
 @test "update: memory goes down and up again inside what the microVM was started with" {
 	requires root microvm controllers kvm
-	config '.linux.resources = {memory: {limit: 314572800}}'
+	config '.annotations["run.nacre.vm.accel"] = "kvm" | .linux.resources = {memory: {limit: 314572800}}'
 	run_sleeping
 	local whole
 	whole=$(guest_memory)
@@ -250,6 +248,24 @@ guest_has_more_than() { [ "$(guest_memory)" -gt "$1" ]; }
 	refused 1 "is too small for a microVM" update --memory 100m "$ID"
 	refused 1 "is more than the 300 MiB of a microVM" update --memory 2g "$ID"
 	equals 314572800 "$(cg memory.max)"
+}
+
+# By its own protocol, and with its own share of the limit.
+@test "update: the same when QEMU runs it" {
+	requires root microvm controllers
+	config '.annotations["run.nacre.vm.accel"] = "tcg" | .linux.resources = {memory: {limit: 419430400}}'
+	run_sleeping
+	local whole
+	whole=$(guest_memory)
+	nacre update --memory 320m "$ID"
+	equals 335544320 "$(cg memory.max)"
+	wait_for 30 guest_has_less_than $((whole - 70 * 1024))
+	nacre update --memory 400m "$ID"
+	equals 419430400 "$(cg memory.max)"
+	wait_for 30 guest_has_more_than $((whole - 1024))
+	refused 1 "is too small for a microVM" update --memory 200m "$ID"
+	refused 1 "is more than the 400 MiB of a microVM" update --memory 2g "$ID"
+	equals 419430400 "$(cg memory.max)"
 }
 
 @test "--debug: the guest's console is in the log, and not in the container's output" {

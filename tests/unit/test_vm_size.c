@@ -110,7 +110,7 @@ TEST(large)
 		    !CHECK(s.memory + tables + VM_OVERHEAD_KVM + VM_MIB + VM_MIB / 128 > limits[i]))
 			printf("#   case %zu: %" PRIu64 "\n", i, s.memory);
 		/* What was chosen may be asked for, and the limit given again takes nothing from it. */
-		CHECK_INT(vm_size_update(s.memory, limits[i], &less), 0);
+		CHECK_INT(vm_size_update(s.memory, limits[i], false, &less), 0);
 		CHECK_INT(less, 0);
 		q.hw_memory = s.memory;
 		CHECK_INT(vm_size(&q, &s), 0);
@@ -118,7 +118,7 @@ TEST(large)
 		CHECK_INT(vm_size(&q, &s), -ENOSPC);
 	}
 	/* From 16 GiB to 8: 8 GiB without 40 MiB, and without the tables of what is beyond 4 GiB, 31.4 MiB. */
-	CHECK_INT(vm_size_update(16 * GIB, 8 * GIB, &down), 0);
+	CHECK_INT(vm_size_update(16 * GIB, 8 * GIB, false, &down), 0);
 	CHECK_INT(down / VM_MIB, 16384 - (8192 - 40 - 32));
 }
 
@@ -158,28 +158,33 @@ TEST(refusals)
 
 TEST(update)
 {
-	static const uint64_t own = VM_OVERHEAD_KVM;
+	static const uint64_t own = VM_OVERHEAD_KVM, qemu = VM_OVERHEAD_QEMU;
 	static const struct {
 		uint64_t booted, limit;
 		int want;
 		uint64_t less;
+		bool qemu;
 	} cases[] = {
-		{ 512 * VM_MIB, 0, 0, 0 },
-		{ 512 * VM_MIB, 512 * VM_MIB + own, 0, 0 },
-		{ 512 * VM_MIB, 512 * VM_MIB + own + 1000, 0, 0 },
-		{ 512 * VM_MIB, 300 * VM_MIB + own, 0, 212 * VM_MIB },
-		{ 512 * VM_MIB, 300 * VM_MIB + own + 1, 0, 212 * VM_MIB },
-		{ 512 * VM_MIB, VM_MEMORY_MIN + own, 0, 512 * VM_MIB - VM_MEMORY_MIN },
-		{ 512 * VM_MIB, VM_MEMORY_MIN + own - 1, -ENOSPC, 0 },
-		{ 512 * VM_MIB, 1, -ENOSPC, 0 },
-		{ 512 * VM_MIB, 514 * VM_MIB + own, -ERANGE, 0 },
-		{ 512 * VM_MIB, UINT64_MAX, -ERANGE, 0 },
+		{ 512 * VM_MIB, 0, 0, 0, false },
+		{ 512 * VM_MIB, 512 * VM_MIB + own, 0, 0, false },
+		{ 512 * VM_MIB, 512 * VM_MIB + own + 1000, 0, 0, false },
+		{ 512 * VM_MIB, 300 * VM_MIB + own, 0, 212 * VM_MIB, false },
+		{ 512 * VM_MIB, 300 * VM_MIB + own + 1, 0, 212 * VM_MIB, false },
+		{ 512 * VM_MIB, VM_MEMORY_MIN + own, 0, 512 * VM_MIB - VM_MEMORY_MIN, false },
+		{ 512 * VM_MIB, VM_MEMORY_MIN + own - 1, -ENOSPC, 0, false },
+		{ 512 * VM_MIB, 1, -ENOSPC, 0, false },
+		{ 512 * VM_MIB, 514 * VM_MIB + own, -ERANGE, 0, false },
+		{ 512 * VM_MIB, UINT64_MAX, -ERANGE, 0, false },
+		/* QEMU's own share is another. */
+		{ 512 * VM_MIB, 300 * VM_MIB + qemu, 0, 212 * VM_MIB, true },
+		{ 512 * VM_MIB, VM_MEMORY_MIN + qemu - 1, -ENOSPC, 0, true },
+		{ 512 * VM_MIB, 514 * VM_MIB + qemu, -ERANGE, 0, true },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		uint64_t less = 1;
 
-		CHECK_INT(vm_size_update(cases[i].booted, cases[i].limit, &less), cases[i].want);
+		CHECK_INT(vm_size_update(cases[i].booted, cases[i].limit, cases[i].qemu, &less), cases[i].want);
 		CHECK_INT((int64_t)less, (int64_t)cases[i].less);
 	}
 }
