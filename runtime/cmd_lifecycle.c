@@ -100,11 +100,13 @@ static int cmd_kill(const struct globals *g, int argc, char **argv)
 {
 	struct flags f = { .all = false };
 	char **operands;
-	int n, sig = 0, r = command_options(&command_kill, &f, argc, argv, &operands, &n);
+	int n, sig = -1, r = command_options(&command_kill, &f, argc, argv, &operands, &n);
 
 	if (r != 0)
 		return r < 0 ? r : 0;
-	if (n > 1 && signal_parse(operands[1], &sig) < 0)
+	if (n > 1 && str_eq(operands[1], "0"))
+		sig = 0;
+	else if (n > 1 && signal_parse(operands[1], &sig) < 0)
 		return ERR_PLAIN(-EINVAL, "kill: \"%s\" is not a signal", operands[1]);
 	return f.regex ? by_regex(g->root, operands[0], &f, sig, kill_one) : kill_one(g->root, operands[0], &f, sig);
 }
@@ -152,7 +154,7 @@ const struct command command_kill = {
 	.operands = "ID [SIGNAL]",
 	.summary = "Send a signal to a container's first process.",
 	.details = "SIGNAL is a number or a name, with or without SIG; without one the annotation org.opencontainers.image.stopSignal\n"
-		   "says which, or it is TERM.",
+		   "says which, or it is TERM. 0 sends none: the exit status says whether the container runs.",
 	.options = kill_rows,
 	.n_options = ARRAY_SIZE(kill_rows),
 	.min_operands = 1,

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -191,6 +192,21 @@ static int stop_signal(const struct state *s)
 	return sig;
 }
 
+/* Without a pid namespace of its own a container's processes outlive its first one; they are in its cgroup. */
+static bool has_survivors(struct instance *i)
+{
+	const struct container *c = i->c;
+	pid_t *pids = NULL;
+	size_t n = 0;
+
+	if (!c->has_state || !c->state.cgroup_owned || (c->state.ns_flags & CLONE_NEWPID))
+		return false;
+	if (i->ops->pids(i, &pids, &n) < 0)
+		err_clear();
+	free(pids);
+	return n > 0;
+}
+
 int lifecycle_kill(const char *root, const char *id, int sig, bool all)
 {
 	_cleanup_container_ struct container c = CONTAINER_NULL;
@@ -201,10 +217,10 @@ int lifecycle_kill(const char *root, const char *id, int sig, bool all)
 
 	if (r < 0)
 		return r;
-	if (sig == 0)
+	if (sig < 0)
 		sig = stop_signal(&c.state);
 	if (status == STATUS_STOPPED || status == STATUS_CREATING) {
-		if (!all)
+		if (sig == 0 || (!all && !(sig == SIGKILL && status == STATUS_STOPPED && has_survivors(&i))))
 			return ERR_PLAIN(-ESRCH, "cannot kill container \"%s\": container not running (%s)", id,
 					 status_name(status));
 		/* What outlived its init is still to be reached; nothing left is what was wanted. */
@@ -213,6 +229,8 @@ int lifecycle_kill(const char *root, const char *id, int sig, bool all)
 		r = i.ops->signal(&i, sig, true);
 		return r == -ENOENT ? 0 : r;
 	}
+	if (sig == 0)
+		return 0;
 	/* Without a pid namespace the kernel does not end the others with their first process. */
 	if (sig == SIGKILL && !(c.state.ns_flags & CLONE_NEWPID) && c.state.cgroup_owned)
 		all = true;

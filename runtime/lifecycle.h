@@ -72,7 +72,10 @@ struct exec_options {
 
 int lifecycle_exec(const struct exec_options *o, int *ret_status);
 
-/* sig 0: what the annotation ANNOTATION_STOP_SIGNAL says, else SIGTERM. */
+/*
+ * sig -1: what the annotation ANNOTATION_STOP_SIGNAL says, else SIGTERM; 0: none is sent, -ESRCH tells that it does not run. SIGKILL
+ * reaches what outlived the first process of a container without a pid namespace.
+ */
 int lifecycle_kill(const char *root, const char *id, int sig, bool all);
 int lifecycle_delete(const char *root, const char *id, bool force);
 int lifecycle_set_paused(const char *root, const char *id, bool paused);

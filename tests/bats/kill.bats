@@ -83,7 +83,7 @@ says() { grep -qx -- "$1" "$T/out"; }
 @test "what is no signal is refused and nothing is sent" {
 	local name
 	reporting
-	for name in 0 65 -1 -9 99999999999 1.5 ' 9' '9 ' SIG '' NONE RTMIN-1 RTMIN+31 RTMAX+1 RTMIN+ SIGSIGTERM; do
+	for name in 65 -1 -9 99999999999 1.5 ' 9' '9 ' SIG '' NONE RTMIN-1 RTMIN+31 RTMAX+1 RTMIN+ SIGSIGTERM; do
 		refused 1 "not a signal" kill "$ID" "$name"
 	done
 	[ "$(cat "$T/out")" = ready ]
@@ -189,6 +189,29 @@ none_left() { ! pgrep -fx "$1" >/dev/null; }
 	nacre kill "$ID" KILL
 	wait_for 10 none_left 'sleep 1006'
 	wait_for 10 has_status "$ID" stopped
+}
+
+@test "KILL without a pid namespace: those that outlived the first process, then nothing is left to kill" {
+	requires container cgroup
+	config '.linux.namespaces |= map(select(.type != "pid"))'
+	sh_args 'sleep 1007 & exit 0'
+	nacre run -d "$ID" </dev/null
+	wait_for 10 has_status "$ID" stopped
+	pgrep -fx 'sleep 1007'
+	refused 1 "container not running" kill "$ID" TERM
+	nacre kill "$ID" KILL
+	wait_for 10 none_left 'sleep 1007'
+	refused 1 "container not running" kill "$ID" KILL
+}
+
+@test "0 sends nothing: does it run?" {
+	reporting
+	nacre kill "$ID" 0
+	[ "$(cat "$T/out")" = ready ]
+	nacre kill "$ID" KILL
+	wait_for 10 has_status "$ID" stopped
+	refused 1 "container not running" kill "$ID" 0
+	refused 1 "container not running" kill --all "$ID" 0
 }
 
 @test "--all without a cgroup reaches the first process at least" {
