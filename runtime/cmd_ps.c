@@ -127,7 +127,7 @@ static int print_table(char **ps_args, int n_args, const pid_t *pids, size_t n)
 	return 0;
 }
 
-static int open_running(const char *root, const char *id, struct container *c, struct instance *i)
+static int open_container(const char *root, const char *id, struct container *c, struct instance *i, bool *ret_stopped)
 {
 	enum container_status status;
 	pid_t pid;
@@ -135,17 +135,31 @@ static int open_running(const char *root, const char *id, struct container *c, s
 
 	if (r < 0)
 		return r;
-	if (status == STATUS_STOPPED || status == STATUS_CREATING)
+	*ret_stopped = status == STATUS_STOPPED;
+	if (status == STATUS_CREATING)
 		return ERR_PLAIN(-ESRCH, "cannot list the processes of container \"%s\": container not running (%s)", id,
 				 status_name(status));
 	return 0;
 }
 
-static int json_list(struct instance *i)
+/* A stopped one has none, or those that outlived the first. */
+static int list_pids(struct instance *i, bool stopped, pid_t **ret_pids, size_t *ret_n)
+{
+	bool ask = !stopped || (i->c->has_state && i->c->state.cgroup_owned);
+	int r = ask ? i->ops->pids(i, ret_pids, ret_n) : 0;
+
+	if (r < 0 && stopped) {
+		err_clear();
+		return 0;
+	}
+	return r;
+}
+
+static int json_list(struct instance *i, bool stopped)
 {
 	pid_t *pids = NULL;
 	size_t n = 0;
-	int r = i->ops->pids(i, &pids, &n);
+	int r = list_pids(i, stopped, &pids, &n);
 
 	if (r == 0) {
 		for (size_t k = 0; k < n; k++)
@@ -156,11 +170,11 @@ static int json_list(struct instance *i)
 	return r;
 }
 
-static int host_table(struct instance *i, char **ps_args, int n_args)
+static int host_table(struct instance *i, bool stopped, char **ps_args, int n_args)
 {
 	pid_t *pids = NULL;
 	size_t n = 0;
-	int r = i->ops->pids(i, &pids, &n);
+	int r = list_pids(i, stopped, &pids, &n);
 
 	if (r == 0)
 		r = print_table(ps_args, n_args, pids, n);
@@ -169,7 +183,7 @@ static int host_table(struct instance *i, char **ps_args, int n_args)
 }
 
 /* The host's ps(1) would show whoever happens to have these pids here. */
-static int guest_table(struct instance *i, char **ps_args, int n_args)
+static int guest_table(struct instance *i, bool stopped, char **ps_args, int n_args)
 {
 	_cleanup_process_rows_ struct process_rows list = PROCESS_ROWS_NULL;
 	_cleanup_buf_ struct buf text = BUF_NULL;
@@ -179,7 +193,7 @@ static int guest_table(struct instance *i, char **ps_args, int n_args)
 		return ERR_HINT(ERR_PLAIN(-ENOTSUP, "the processes of container \"%s\" run in a microVM, where the host's ps cannot see "
 					  "them: options for it have no effect there", i->c->id),
 				"use none for the columns of ps -ef, or exec the container's own ps");
-	r = i->ops->processes(i, &list);
+	r = stopped ? 0 : i->ops->processes(i, &list);
 	if (r < 0)
 		return r;
 	process_rows_print(&list, time(NULL), &text);
@@ -194,6 +208,7 @@ static int cmd_ps(const struct globals *g, int argc, char **argv)
 	_cleanup_container_ struct container c = CONTAINER_NULL;
 	_cleanup_instance_ struct instance i = INSTANCE_NULL;
 	struct flags f = { NULL };
+	bool stopped = false;
 	char **operands;
 	int n, r = command_options(&command_ps, &f, argc, argv, &operands, &n);
 
@@ -201,12 +216,14 @@ static int cmd_ps(const struct globals *g, int argc, char **argv)
 		return r < 0 ? r : 0;
 	if (f.format != NULL && !str_eq(f.format, "table") && !str_eq(f.format, "json"))
 		return ERR_PLAIN(-EINVAL, "option --format: \"%s\" is neither table nor json", f.format);
-	r = open_running(g->root, operands[0], &c, &i);
+	r = open_container(g->root, operands[0], &c, &i, &stopped);
 	if (r < 0)
 		return r;
 	if (f.format != NULL && str_eq(f.format, "json"))
-		return json_list(&i);
-	return i.ops->processes != NULL ? guest_table(&i, operands + 1, n - 1) : host_table(&i, operands + 1, n - 1);
+		return json_list(&i, stopped);
+	if (i.ops != NULL && i.ops->processes != NULL)
+		return guest_table(&i, stopped, operands + 1, n - 1);
+	return host_table(&i, stopped, operands + 1, n - 1);
 }
 
 const struct command command_ps = {

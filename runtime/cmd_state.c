@@ -117,7 +117,7 @@ static int list_all(const char *root, const struct list_flags *f, const struct c
 		return 0;
 	}
 	if (json) {
-		w = json_writer_new(true);
+		w = json_writer_new(false);	/* one line: what reads runc's by lines */
 		if (w == NULL)
 			return ERR_NOMEM();
 		json_array_open(w);

@@ -30,6 +30,7 @@ load helpers
 @test "one: JSON has what state has" {
 	run_sleeping
 	[ "$(nacre list -f json | jq length)" = 1 ]
+	equals 1 "$(nacre list -f json | wc -l)"
 	[ "$(nacre list -f json | jq -S '.[0]')" = "$(nacre state "$ID" | jq -S .)" ]
 	[ "$(nacre list --format=json | jq -r '.[0].owner')" = root ]
 }

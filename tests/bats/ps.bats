@@ -83,9 +83,28 @@ load helpers
 	env PATH=/nowhere "$NACRE_BIN" --root "$ROOT" ps --format json "$ID"
 }
 
-@test "of a stopped one" {
+@test "of a stopped one: none" {
 	nacre run --keep "$ID"
-	refused 1 "container not running" ps --format json "$ID"
+	equals '[]' "$(nacre ps --format json "$ID")"
+	run nacre ps "$ID"
+	[ "$status" -eq 0 ]
+	[ "${#lines[@]}" -eq 1 ]
+	[[ "${lines[0]}" == *PID*CMD* ]]
+	config ".mounts |= map(select(.type != \"cgroup\"))" && nacre --cgroup-manager disabled run --keep "$ID-loose"
+	equals '[]' "$(nacre ps --format json "$ID-loose")"
+	# What a create that was ended leaves: a directory without a record.
+	mkdir "$ROOT/$ID-stale"
+	equals '[]' "$(nacre ps --format json "$ID-stale")"
+}
+
+@test "of a stopped one without a pid namespace: those that outlived its first process" {
+	requires container cgroup
+	config '.linux.namespaces |= map(select(.type != "pid"))'
+	sh_args 'sleep 1008 & exit 0'
+	nacre run -d "$ID" </dev/null
+	wait_for 10 has_status "$ID" stopped
+	equals "[$(pgrep -fx 'sleep 1008')]" "$(nacre ps --format json "$ID")"
+	nacre delete --force "$ID"
 }
 
 @test "of one that does not exist" {
