@@ -66,6 +66,8 @@ static int read_member(const struct spec_reader *r, const struct json *m, const 
 
 		if (!str_eq(f->name, m->key))
 			continue;
+		if (f->if_said && m->type == JSON_OBJECT && !spec_says_something(m))
+			return 0;	/* as if it were not there: "present" stays false, too */
 		ret = f->read(r, m, f, object);
 		if (ret < 0)
 			return ret;
@@ -98,8 +100,6 @@ int spec_read_object(const struct spec_reader *r, const struct json *j, const st
 
 int read_embedded(const struct spec_reader *r, const struct json *j, const struct field *f, void *object)
 {
-	if (f->if_said && j->type == JSON_OBJECT && !spec_says_something(j))
-		return 0;
 	return spec_read_object(r, j, f->shape, at(object, f->at));
 }
 

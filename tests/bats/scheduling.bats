@@ -59,6 +59,10 @@ scheduler() {
 	config '.process.ioPriority = {class: "IOPRIO_CLASS_IDLE", priority: 0}'
 	run -0 nacre run "$ID"
 	equals "3 0" "$(reported io)"
+	# The idle class has no levels.
+	config '.process.ioPriority = {class: "IOPRIO_CLASS_IDLE"}'
+	run -0 nacre run "$ID"
+	equals "3 0" "$(reported io)"
 	config '.process.ioPriority = {class: "IOPRIO_CLASS_RT", priority: 1}'
 	run -0 nacre run "$ID"
 	equals "1 1" "$(reported io)"
@@ -130,6 +134,9 @@ scheduler() {
 	equals 4 "$(reported memory)"
 	config '.linux.memoryPolicy = {mode: "MPOL_INTERLEAVE", nodes: "1023"}'
 	refused 1 "linux.memoryPolicy: the kernel takes no MPOL_INTERLEAVE" run "$ID"
+	# This one ended nacre itself.
+	config '.linux.memoryPolicy = {}'
+	run -0 nacre run "$ID"
 	config '.linux.memoryPolicy = {mode: "MPOL_INTERLEAVE", nodes: "1024"}'
 	refuses 'linux.memoryPolicy.nodes: "1024" is not a list of memory nodes below 1024'
 }

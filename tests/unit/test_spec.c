@@ -239,6 +239,7 @@ TEST(maximal_linux)
 	CHECK(l->boottime.present && l->boottime.secs == 7 && l->boottime.nanosecs == 0);
 	CHECK_STR(l->cgroups_path, "/pods/x");
 	CHECK(l->resources.has_pids && l->resources.pids_limit == 100 && l->resources.memory_limit == 1);
+	CHECK(!l->memory_policy.present);
 	CHECK_INT(l->n_sysctl, 1);
 	CHECK_STR(l->sysctl[0].key, "net.ipv4.ip_forward");
 	CHECK_STR(l->sysctl[0].value, "1");

@@ -175,7 +175,6 @@ static const struct error_case process_cases[] = {
 	{ PROCESS("\"noNewPrivileges\":\"true\""), "process.noNewPrivileges: must be a boolean, not a string" },
 	{ PROCESS("\"apparmorProfile\":[]"), "process.apparmorProfile: must be a string, not an array" },
 	/* user */
-	{ PROCESS("\"user\":{\"uid\":0}"), "process.user.gid: is missing" },
 	{ PROCESS("\"user\":{\"gid\":0}"), "process.user.uid: is missing" },
 	{ PROCESS("\"user\":{\"uid\":-1,\"gid\":0}"), "process.user.uid: -1 is not in the range 0 to 4294967294" },
 	{ PROCESS("\"user\":{\"uid\":4294967295,\"gid\":0}"),
