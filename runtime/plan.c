@@ -189,15 +189,35 @@ static int build_isolation(struct plan *p, const struct plan_options *o)
 	return 0;
 }
 
+/* Engines put their defaults and the user's paths together: one mount for each is enough. */
+static int each_once(struct plan *p, const struct strv *in, const char *const **ret_v, size_t *ret_n)
+{
+	const char **v = arena_array(p->arena, in->n, sizeof(*v)), ***work = arena_array(p->arena, in->n, sizeof(*work));
+
+	if (v == NULL || work == NULL)
+		return ERR_NOMEM();
+	for (size_t i = 0; i < in->n; i++)
+		v[i] = in->v[i];
+	*ret_n = str_keep_last(v, in->n, false, work);
+	*ret_v = v;
+	return 0;
+}
+
+static int build_hidden(struct plan *p)
+{
+	const struct spec_linux *l = &p->spec->linux_;
+	int r = each_once(p, &l->masked_paths, &p->masked_paths, &p->n_masked);
+
+	return r < 0 ? r : each_once(p, &l->readonly_paths, &p->readonly_paths, &p->n_readonly);
+}
+
 static int build_all(struct plan *p, const struct plan_options *o)
 {
 	const struct spec_linux *l = &p->spec->linux_;
 	int r = build_root(p, o);
 
-	p->masked_paths = l->masked_paths.v;
-	p->n_masked = l->masked_paths.n;
-	p->readonly_paths = l->readonly_paths.v;
-	p->n_readonly = l->readonly_paths.n;
+	if (r == 0)
+		r = build_hidden(p);
 	if (r == 0)
 		r = build_namespaces(p);
 	if (r == 0)

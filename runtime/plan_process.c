@@ -66,11 +66,19 @@ static int build_rlimits(struct arena *a, const struct spec_process *sp, struct 
 	return 0;
 }
 
-/* Room for LISTEN_FDS, LISTEN_PID, HOME and the NULL. */
+/*
+ * Room for LISTEN_FDS, LISTEN_PID, HOME and the NULL. Of several entries for a name the last is meant: engines append what the user
+ * says to what the image has. getenv(3) would find the first.
+ */
 static int build_env(struct arena *a, const struct spec_process *sp, unsigned int listen_fds, struct process_req *q)
 {
+	const char ***work;
+
 	q->env = arena_array(a, sp->env.n + 4, sizeof(*q->env));
 	if (q->env == NULL)
+		return ERR_NOMEM();
+	work = arena_array(a, sp->env.n + 4, sizeof(*work));
+	if (work == NULL)
 		return ERR_NOMEM();
 	for (size_t i = 0; i < sp->env.n; i++)
 		q->env[q->n_env++] = sp->env.v[i];
@@ -81,6 +89,8 @@ static int build_env(struct arena *a, const struct spec_process *sp, unsigned in
 			return ERR_NOMEM();
 		q->n_env += 2;
 	}
+	q->n_env = str_keep_last(q->env, q->n_env, true, work);
+	q->env[q->n_env] = NULL;
 	return 0;
 }
 

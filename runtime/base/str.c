@@ -21,6 +21,53 @@ bool str_in(const char *s, const char *const *list, size_t n)
 	return false;
 }
 
+static int compare_texts(const char *a, const char *b, bool names)
+{
+	while (*a == *b && *a != '\0' && !(names && *a == '=')) {
+		a++;
+		b++;
+	}
+	if (names && (*a == '=' || *a == '\0') && (*b == '=' || *b == '\0'))
+		return 0;
+	return (unsigned char)*a - (unsigned char)*b;
+}
+
+/* Equal ones by their places. */
+static int compare_slots(const void *a, const void *b, bool names)
+{
+	const char **x = *(const char **const *)a, **y = *(const char **const *)b;
+	int r = compare_texts(*x, *y, names);
+
+	return r != 0 ? r : x < y ? -1 : x > y;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return compare_slots(a, b, true);
+}
+
+static int compare_wholes(const void *a, const void *b)
+{
+	return compare_slots(a, b, false);
+}
+
+size_t str_keep_last(const char **v, size_t n, bool names, const char ***work)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < n; i++)
+		work[i] = &v[i];
+	qsort(work, n, sizeof(*work), names ? compare_names : compare_wholes);
+	/* The text of a slot is needed for the next comparison: it goes after that. */
+	for (size_t i = 0; i + 1 < n; i++)
+		if (compare_texts(*work[i], *work[i + 1], names) == 0)
+			*work[i] = NULL;
+	for (size_t i = 0; i < n; i++)
+		if (v[i] != NULL)
+			v[left++] = v[i];
+	return left;
+}
+
 /* Room for len more bytes and the NUL. */
 static bool buf_reserve(struct buf *b, size_t len)
 {

@@ -23,6 +23,12 @@ bool str_ends(const char *s, const char *suffix);
 bool str_in(const char *s, const char *const *list, size_t n);
 
 /*
+ * Of strings that are the same (names: up to their first '=') only the last stays, in the order in which they were. work: room for n
+ * pointers. Gives how many are left in v.
+ */
+size_t str_keep_last(const char **v, size_t n, bool names, const char ***work);
+
+/*
  * A growing text. Failures stick: after one, buf_add* do nothing and buf_take()
  * gives NULL, so a caller checks once, at the end.
  */

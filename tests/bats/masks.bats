@@ -52,6 +52,12 @@ load helpers
 	args cat /mnt/file
 	run -0 nacre run "$ID"
 	equals "" "$output"
+	config '.linux.maskedPaths = ["/mnt/file", "/etc", "/mnt/file"] | .linux.readonlyPaths = ["/bin", "/bin"]'
+	args cat /proc/self/mountinfo
+	run -0 nacre run "$ID"
+	equals 1 "$(grep -c ' /mnt/file ' <<<"$output")"
+	equals 1 "$(grep -c ' /etc ' <<<"$output")"
+	equals 1 "$(grep -c ' /bin ' <<<"$output")"
 }
 
 @test "the masks of the default bundle hide kernel memory and keys" {

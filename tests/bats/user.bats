@@ -103,6 +103,19 @@ load helpers
 	equals "PATH=/bin|B=2|A=1|EMPTY=|SP=a b=c|HOME=/|" "$(tr '\0' '|' <"$T/env")"
 }
 
+@test "of several entries for a name the last is meant" {
+	config '.process.env = ["PATH=/nowhere", "A=1", "HOME=/given", "B=1", "PATH=/bin", "A=2", "HOME="]'
+	args cat /proc/self/environ
+	nacre run "$ID" >"$T/env"
+	equals "B=1|PATH=/bin|A=2|HOME=/root|" "$(tr '\0' '|' <"$T/env")"
+	# Of a process.json, too.
+	config '.process.args = ["sleep", "1000"]'
+	nacre run -d "$ID" </dev/null
+	jq '.process | .args = ["cat", "/proc/self/environ"] | .env = ["PATH=/bin", "A=1", "A=2", "HOME=/x"]' config.json >"$T/process.json"
+	nacre exec --process "$T/process.json" "$ID" >"$T/env"
+	equals "PATH=/bin|A=2|HOME=/x|" "$(tr '\0' '|' <"$T/env")"
+}
+
 @test "env entries without a name or a '=' are refused" {
 	local v
 	for v in NOVALUE =x ''; do

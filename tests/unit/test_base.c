@@ -119,6 +119,38 @@ TEST(str_questions)
 	CHECK(str_in("b", list, 2) && !str_in("c", list, 2) && !str_in("a", list, 0));
 }
 
+/* words: with spaces between; the same in *want. */
+static void check_kept(struct test *t, const char *words, bool names, const char *want)
+{
+	const char *v[16], **work[16];
+	char text[128], got[128] = "";
+	char *save = NULL;
+	size_t n = 0;
+
+	snprintf(text, sizeof(text), "%s", words);
+	for (char *w = strtok_r(text, " ", &save); w != NULL; w = strtok_r(NULL, " ", &save))
+		v[n++] = w;
+	n = str_keep_last(v, n, names, work);
+	for (size_t i = 0; i < n; i++) {
+		strcat(got, i > 0 ? " " : "");
+		strcat(got, v[i]);
+	}
+	CHECK_STR(got, want);
+}
+
+TEST(strings_kept_last)
+{
+	check_kept(t, "", true, "");
+	check_kept(t, "A=1", true, "A=1");
+	check_kept(t, "A=1 B=1 A=2", true, "B=1 A=2");
+	check_kept(t, "A=1 A=1 A=1", true, "A=1");
+	check_kept(t, "A= AB=1 A=x=1 AB=", true, "A=x=1 AB=");
+	check_kept(t, "A=1 A.=1 A=2 A", true, "A.=1 A");
+	check_kept(t, "Z=1 Y=1 X=1 W=1 Y=2", true, "Z=1 X=1 W=1 Y=2");
+	check_kept(t, "/a /b /a /a=1 /a=2 /b", false, "/a /a=1 /a=2 /b");
+	check_kept(t, "/a /a/ /A", false, "/a /a/ /A");
+}
+
 TEST(buf_grows)
 {
 	_cleanup_buf_ struct buf b = BUF_NULL;
@@ -354,5 +386,6 @@ TEST(sizes)
 }
 
 TEST_MAIN(CASE(parse_u64_edges), CASE(parse_i64_edges), CASE(parse_mode_edges), CASE(durations), CASE(sizes), CASE(str_questions),
+	  CASE(strings_kept_last),
 	  CASE(buf_grows), CASE(buf_empty_and_failed), CASE(arena_zeroed_and_aligned), CASE(arena_limit), CASE(err_texts),
 	  CASE(fd_ownership), CASE(fd_whole_reads), CASE(files_by_directory))
