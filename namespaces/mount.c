@@ -13,7 +13,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "namespaces/copy_up.h"
 #include "namespaces/mount_parts.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
@@ -570,19 +569,6 @@ static int cgroup_apply(const struct mount_context *c, const struct mount_req *m
 	return fs_mount_at(c, &v2);
 }
 
-/* Its root is as the covered directory, unless an option says how it is. */
-int mount_fill_tmpfs(const struct mount_req *m, int from, int to)
-{
-	bool said = false;
-	int r = copy_up(from, to);
-
-	for (size_t i = 0; i < m->n_data; i++)
-		said = said || str_starts(m->data[i], "mode=") || str_starts(m->data[i], "uid=") || str_starts(m->data[i], "gid=");
-	if (r == 0 && !said)
-		r = copy_up_root(from, to);
-	return r < 0 ? ERR_CONTEXT(r, "tmpcopyup of the mount at \"%s\"", m->target) : 0;
-}
-
 /* A tmpfs that is filled before it is seen; a read-only one stays writable until what is below has its mount points. */
 static int tmpfs_apply(const struct mount_context *c, const struct mount_req *m, int *ret_late_ro)
 {
@@ -608,6 +594,7 @@ static int tmpfs_apply(const struct mount_context *c, const struct mount_req *m,
 
 int mount_apply(const struct mount_context *c, const struct mount_req *m, int tree, int *ret_late_ro)
 {
+	_cleanup_covered_mode_ struct covered_mode mode = COVERED_MODE_NULL;
 	struct mount_req fresh = *m;
 	int r;
 
@@ -617,6 +604,9 @@ int mount_apply(const struct mount_context *c, const struct mount_req *m, int tr
 	if (m->bind)
 		return bind_apply(c, m, tree);
 	mount_options_fold(&fresh);
+	r = mount_as_covered(c, &fresh, &mode);
+	if (r < 0)
+		return r;
 	m = &fresh;
 	if (str_eq(m->fstype, "cgroup") || str_eq(m->fstype, "cgroup2"))
 		return cgroup_apply(c, m);

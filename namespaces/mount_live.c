@@ -64,6 +64,7 @@ static int check_data(const struct mount_req *m)
 
 static int add_fs(const struct mount_context *c, const struct mount_req *in, int *ret_mount)
 {
+	_cleanup_covered_mode_ struct covered_mode mode = COVERED_MODE_NULL;
 	_cleanup_close_ int mountfd = FD_NONE, target = FD_NONE;
 	struct mount_req m = *in;
 	int r = check_data(in);
@@ -71,6 +72,8 @@ static int add_fs(const struct mount_context *c, const struct mount_req *in, int
 	mount_options_fold(&m);
 	if (str_eq(m.fstype, "cgroup"))
 		m.fstype = "cgroup2";
+	if (r == 0)
+		r = mount_as_covered(c, &m, &mode);
 	if (r == 0)
 		r = mount_fs_target(c, &m, &target);
 	/* Writable until it is filled; nobody sees it before. */

@@ -18,6 +18,22 @@ int mount_fs(const struct mount_req *m, uint64_t attrs, int *ret_fd);
 /* The words of m about attributes and propagation. No text. */
 int mount_tree_attributes(const struct mount_req *m, int tree, bool default_slave);
 
+/*
+ * A tmpfs whose options say no mode gets that of the directory it covers, as with other runtimes: tmpfs' own is 1777, which would
+ * open a home to everybody. m: the caller's own copy, which points into keep then. One whose mount point is yet to be made is
+ * left as it is.
+ */
+struct covered_mode {
+	char option[16];
+	const char **data;
+};
+
+#define COVERED_MODE_NULL { "", NULL }
+
+int mount_as_covered(const struct mount_context *c, struct mount_req *m, struct covered_mode *keep);
+void covered_mode_deinit(struct covered_mode *keep);
+#define _cleanup_covered_mode_ __attribute__((cleanup(covered_mode_deinit)))
+
 /* tmpcopyup: of what is below from. */
 int mount_fill_tmpfs(const struct mount_req *m, int from, int to);
 

@@ -385,6 +385,27 @@ tmpfs - - unbindable'
 	equals "700 1024" "${lines[*]}"
 }
 
+@test "tmpfs without a mode: that of the directory which it covers" {
+	mkdir "$BUNDLE/rootfs/mnt/a"
+	chmod 3710 "$BUNDLE/rootfs/mnt/a"
+	ln -s a "$BUNDLE/rootfs/mnt/link"
+	add_mount /mnt/a tmpfs tmpfs size=1m
+	sh_args 'stat -c %a /mnt/a; grep -c " /mnt/a .*mode=3710" /proc/self/mounts'
+	run -0 nacre run "$ID"
+	equals "3710 1" "${lines[*]}"
+	# Read-only, by a symlink; and where there is none to cover it is the kernel's.
+	config '.mounts[-1].options = ["ro"]'
+	run -0 nacre run "$ID"
+	equals "3710 1" "${lines[*]}"
+	config '.mounts[-1] |= (.destination = "/mnt/link" | .options = ["rshared"])'
+	run -0 nacre run "$ID"
+	equals "3710 1" "${lines[*]}"
+	config '.mounts[-1].destination = "/mnt/new/one"'
+	args stat -c %a /mnt/new/one /mnt/new
+	run -0 nacre run "$ID"
+	equals "1777 755" "${lines[*]}"
+}
+
 @test "what the kernel says about a bad option is passed on" {
 	add_mount /mnt tmpfs tmpfs size=abc
 	refuses /mnt "Bad value for 'size'"
