@@ -45,7 +45,7 @@ struct spec_rlimit {
 
 struct spec_user {
 	uint32_t uid, gid;
-	bool has_umask;
+	bool has_gid, has_umask;
 	uint32_t umask;
 	const uint32_t *additional_gids;
 	size_t n_additional_gids;

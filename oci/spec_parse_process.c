@@ -33,7 +33,8 @@ static const struct words io_classes = WORDS("I/O priority class", io_class_name
 
 static const struct field user_fields[] = {
 	{ F_U32(struct spec_user, "uid", uid, 0, SPEC_ID_MAX), F_REQUIRED },
-	{ F_U32(struct spec_user, "gid", gid, 0, SPEC_ID_MAX), F_REQUIRED },
+	/* REQUIRED by its text, not by its schema, nor by any other runtime: 0 where it is missing. */
+	{ F_U32(struct spec_user, "gid", gid, 0, SPEC_ID_MAX), F_HAS(struct spec_user, has_gid) },
 	{ F_U32(struct spec_user, "umask", umask, 0, 0777), F_HAS(struct spec_user, has_umask) },
 	{ .name = "additionalGids", .read = read_u32_list, .max = SPEC_ID_MAX,
 	  .at = FIELD_AT(struct spec_user, additional_gids, const uint32_t *),
@@ -71,7 +72,7 @@ static const struct field scheduler_fields[] = {
 
 static const struct field io_priority_fields[] = {
 	{ F_WORD(struct spec_io_priority, "class", class_, &io_classes), F_REQUIRED },
-	{ F_I32(struct spec_io_priority, "priority", priority, 0, 7), F_REQUIRED },
+	{ F_I32(struct spec_io_priority, "priority", priority, 0, 7) },
 };
 
 static const struct field affinity_fields[] = {
@@ -113,11 +114,22 @@ static int finish_scheduler(const struct spec_reader *r, const struct json *j, v
 	return 0;
 }
 
+/* REQUIRED; but the idle class has no levels (ioprio_set(2)), so nobody writes one there. */
+static int finish_io_priority(const struct spec_reader *r, const struct json *j, void *object)
+{
+	const struct spec_io_priority *p = object;
+	const struct json *m = json_member(j, "priority");
+
+	if ((m == NULL || m->type == JSON_NULL) && !str_eq(p->class_, "IOPRIO_CLASS_IDLE"))
+		return spec_missing(r, j, "priority");
+	return 0;
+}
+
 static const struct shape user = SHAPE(struct spec_user, user_fields, NULL);
 static const struct shape caps = SHAPE(struct spec_caps, caps_fields, NULL);
 static const struct shape rlimit = SHAPE(struct spec_rlimit, rlimit_fields, finish_rlimit);
 static const struct shape scheduler = SHAPE(struct spec_scheduler, scheduler_fields, finish_scheduler);
-static const struct shape io_priority = SHAPE(struct spec_io_priority, io_priority_fields, NULL);
+static const struct shape io_priority = SHAPE(struct spec_io_priority, io_priority_fields, finish_io_priority);
 /* These two are objects in JSON only: their values are fields of struct spec_process. */
 static const struct shape console_size = SHAPE(struct spec_process, console_fields, NULL);
 static const struct shape cpu_affinity = SHAPE(struct spec_process, affinity_fields, NULL);

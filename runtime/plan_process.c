@@ -119,6 +119,8 @@ int plan_process(struct arena *a, const struct spec_process *sp, unsigned int pr
 		.selinux = sp->selinux_label != NULL && *sp->selinux_label != '\0' ? sp->selinux_label : NULL,
 		.preserve_fds = preserve_fds + listen_fds,
 	};
+	if (sp->user.uid != 0 && !sp->user.has_gid)
+		log_warning("process.user.gid is missing: 0, the group root");
 	if (sp->args.n == 0)
 		return ERR_PLAIN(-EINVAL, "process.args: is required and must not be empty");
 	r = build_caps(&sp->caps, &q->caps);

@@ -231,7 +231,7 @@ refused_fast() {
 @test "what is missing is named" {
 	local path
 	cp "$BUNDLE/config.json" "$T/good"
-	for path in ociVersion root root.path process.cwd process.user.uid process.user.gid 'mounts[0].destination' 'linux.namespaces[0].type' 'process.rlimits[0].hard'; do
+	for path in ociVersion root root.path process.cwd process.user.uid 'mounts[0].destination' 'linux.namespaces[0].type' 'process.rlimits[0].hard'; do
 		jq "del(.$path)" "$T/good" >"$BUNDLE/config.json"
 		refused_fast config.json "${path##*.}"
 	done

@@ -14,6 +14,18 @@ load helpers
 	equals "7 4000000 " "${lines[2]}"
 }
 
+@test "a missing gid is 0, with a warning to a user who is not root" {
+	sh_args 'id -u; id -g'
+	config '.process.user = {uid: 1000}'
+	run -0 --separate-stderr nacre run "$ID"
+	equals "1000 0" "${lines[*]}"
+	[[ "$stderr" == *"warning: process.user.gid is missing"* ]]
+	config '.process.user = {uid: 0}'
+	run -0 --separate-stderr nacre run "$ID"
+	equals "0 0" "${lines[*]}"
+	equals "" "$stderr"
+}
+
 @test "no groups of the caller are left" {
 	requires setpriv
 	args sed -n 's/^Groups:\t//p' /proc/self/status
