@@ -176,7 +176,7 @@ static int fill_root(struct child_init *c, int root)
 	return r < 0 ? r : hide_paths(p, root);
 }
 
-static int run_create_hooks(const struct child_init *c)
+static int run_create_hooks(const struct child_init *c, int root)
 {
 	const struct plan *p = c->plan;
 	int r;
@@ -191,7 +191,7 @@ static int run_create_hooks(const struct child_init *c)
 	}
 	if (p->hooks[HOOK_CREATE_CONTAINER].n == 0)
 		return 0;
-	return hooks_run(HOOK_CREATE_CONTAINER, &p->hooks[HOOK_CREATE_CONTAINER], c->state, STATUS_CREATING, getpid());
+	return hooks_run_in_root(&p->hooks[HOOK_CREATE_CONTAINER], c->state, getpid(), root);
 }
 
 static int make_root(struct child_init *c)
@@ -205,7 +205,7 @@ static int make_root(struct child_init *c)
 	if (r == 0)
 		r = fill_root(c, root);
 	if (r == 0)
-		r = run_create_hooks(c);
+		r = run_create_hooks(c, root);
 	if (r == 0 && p->rootfs_readonly) {
 		r = mount_set_readonly(root);
 		if (r < 0)
@@ -231,7 +231,7 @@ static int chroot_only(struct child_init *c)
 		if (r < 0)
 			return r;
 	}
-	r = run_create_hooks(c);
+	r = run_create_hooks(c, root);
 	return r < 0 ? r : rootfs_chroot(root);
 }
 

@@ -356,7 +356,8 @@ int container_run_hooks(struct instance *i)
 	int r;
 
 	i->poststop_due = true;
-	r = hooks_run(HOOK_PRESTART, &p->hooks[HOOK_PRESTART], &i->c->state, STATUS_CREATING, i->pid);
+	/* Deprecated, for hooks as old as runtime-spec 1.0, which had them after create: its validation asks for this status, too. */
+	r = hooks_run(HOOK_PRESTART, &p->hooks[HOOK_PRESTART], &i->c->state, STATUS_CREATED, i->pid);
 	if (r == 0)
 		r = hooks_run(HOOK_CREATE_RUNTIME, &p->hooks[HOOK_CREATE_RUNTIME], &i->c->state, STATUS_CREATING, i->pid);
 	if (r == 0 && sync_send(i->sync, SYNC_HOOKS_DONE) < 0)

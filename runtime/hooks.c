@@ -50,7 +50,8 @@ static int state_memfd(const struct state *s, enum container_status status, pid_
 
 /* Where and as what a hook runs. */
 struct hook_place {
-	const char *cwd;	/* NULL: as it is */
+	const char *cwd;	/* NULL: as it is, or */
+	int dir;		/* this one, unless FD_NONE */
 	int (*enter)(const void *data);	/* NULL: nothing changes */
 	const void *data;
 };
@@ -65,8 +66,8 @@ static void hook_child(const struct plan_hook *h, const struct hook_place *place
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	umask(022);	/* the container's init works without one */
 	proc_default_signals(UINT64_MAX);
-	/* As with other runtimes a hook starts in the bundle; in the container's root there is none. */
-	if (place->cwd != NULL && chdir(place->cwd) < 0)
+	/* As with other runtimes a hook starts in the bundle, or in the root file system; in the container's root there is neither. */
+	if ((place->cwd != NULL && chdir(place->cwd) < 0) || (place->dir >= 0 && fchdir(place->dir) < 0))
 		_exit(126);
 	if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 || process_seal_fds(3) < 0)
 		_exit(127);
@@ -147,17 +148,26 @@ static int run_list(const char *kind, const struct plan_hooks *hooks, const stru
 int hooks_run(enum hook_kind kind, const struct plan_hooks *hooks, const struct state *s, enum container_status status,
 	      pid_t pid)
 {
-	const struct hook_place place = { .cwd = s->bundle };
+	const struct hook_place place = { .cwd = s->bundle, .dir = FD_NONE };
 	_cleanup_close_ int in = FD_NONE;
 	int r = hooks->n > 0 ? state_memfd(s, status, pid, &in) : 0;
 
 	return r < 0 ? r : run_list(hook_kind_name(kind), hooks, &place, in);
 }
 
+int hooks_run_in_root(const struct plan_hooks *hooks, const struct state *s, pid_t pid, int root)
+{
+	const struct hook_place place = { .cwd = root < 0 ? s->bundle : NULL, .dir = root };
+	_cleanup_close_ int in = FD_NONE;
+	int r = hooks->n > 0 ? state_memfd(s, STATUS_CREATING, pid, &in) : 0;
+
+	return r < 0 ? r : run_list(hook_kind_name(HOOK_CREATE_CONTAINER), hooks, &place, in);
+}
+
 int hooks_run_inside(const struct plan_hooks *hooks, const struct state *s, pid_t pid, int (*enter)(const void *data),
 		     const void *data)
 {
-	const struct hook_place place = { .enter = enter, .data = data };
+	const struct hook_place place = { .dir = FD_NONE, .enter = enter, .data = data };
 	_cleanup_close_ int in = FD_NONE;
 	int r = hooks->n > 0 ? state_memfd(s, STATUS_CREATED, pid, &in) : 0;
 

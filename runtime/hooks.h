@@ -17,6 +17,12 @@ int hooks_run(enum hook_kind kind, const struct plan_hooks *hooks, const struct 
 	      pid_t pid);
 
 /*
+ * createContainer: in the container's namespaces, on the host's files. They start in root, the container's root file system with
+ * its mounts, as with other runtimes; FD_NONE, it is not a directory here: in the bundle.
+ */
+int hooks_run_in_root(const struct plan_hooks *hooks, const struct state *s, pid_t pid, int root);
+
+/*
  * startContainer: its programs are the container's own, which an image brings. enter(data) runs in each one's process, right before
  * it is executed, and makes it as little privileged as the container's process will be; 0, or -errno with a text, which is the
  * hook's failure. Nothing is done after it that a filter could refuse.

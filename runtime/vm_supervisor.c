@@ -248,6 +248,14 @@ static int get_devices(struct vm_supervisor *vm)
 	return r < 0 ? ERR(r, "cannot ask for the network devices") : sync_expect(vm->sync, SYNC_DEVICES_DONE, "the runtime");
 }
 
+/* In the container's namespaces of the host. An image's file system is the guest's to mount. */
+static int create_container_hooks(const struct vm_start *s)
+{
+	_cleanup_close_ int root = s->plan->rootfs != NULL ? open(s->plan->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC) : FD_NONE;
+
+	return hooks_run_in_root(&s->plan->hooks[HOOK_CREATE_CONTAINER], s->state, getpid(), root);
+}
+
 static int run_hooks(struct vm_supervisor *vm)
 {
 	const struct vm_start *s = vm->start;
@@ -260,7 +268,7 @@ static int run_hooks(struct vm_supervisor *vm)
 		r = sync_expect(vm->sync, SYNC_HOOKS_DONE, "the runtime");
 	}
 	if (r == 0 && s->plan->hooks[HOOK_CREATE_CONTAINER].n > 0)
-		r = hooks_run(HOOK_CREATE_CONTAINER, &s->plan->hooks[HOOK_CREATE_CONTAINER], s->state, STATUS_CREATING, getpid());
+		r = create_container_hooks(s);
 	return r;
 }
 

@@ -67,7 +67,8 @@ is_gone() { [ -z "$(nacre list -q)" ]; }
 	for kind in $KINDS; do
 		[ "$(jq -c '[.id, .bundle, .ociVersion, .annotations.a]' "$T/$kind")" = "[\"$ID\",\"$BUNDLE\",\"1.3.0\",\"b\"]" ]
 	done
-	[ "$(jq -r .status "$T/prestart")" = creating ]
+	# Of runtime-spec 1.0: they ran after create.
+	[ "$(jq -r .status "$T/prestart")" = created ]
 	[ "$(jq -r .status "$T/createRuntime")" = creating ]
 	[ "$(jq -r .status "$T/createContainer")" = creating ]
 	[ "$(jq -r .status "$T/startContainer")" = created ]
@@ -109,6 +110,23 @@ is_gone() { [ -z "$(nacre list -q)" ]; }
 @test "createContainer: a mount it makes below rootfs is the container's" {
 	requires container
 	hook createContainer "mount -t tmpfs hooked $BUNDLE/rootfs/mnt && touch $BUNDLE/rootfs/mnt/by-hook"
+	args ls /mnt
+	[ "$(nacre run "$ID")" = by-hook ]
+}
+
+@test "createContainer: begins in the root file system, the others on the host in the bundle" {
+	local kind
+	for kind in $HOST_KINDS; do hook "$kind" "pwd >\$t/$kind"; done
+	hook createContainer 'ls -d mnt bin etc >$t/ls'
+	nacre run "$ID"
+	for kind in prestart createRuntime poststart poststop; do equals "$BUNDLE" "$(cat "$T/$kind")"; done
+	equals "$BUNDLE/rootfs" "$(cat "$T/createContainer")"
+	equals 3 "$(wc -l <"$T/ls")"
+}
+
+@test "createContainer: a mount below its own directory is the container's" {
+	requires container
+	hook createContainer 'mount -t tmpfs hooked ./mnt && touch mnt/by-hook'
 	args ls /mnt
 	[ "$(nacre run "$ID")" = by-hook ]
 }
