@@ -190,6 +190,19 @@ files() {
 	done
 }
 
+@test "pids: 0 is the first process and no more" {
+	requires controllers
+	config '.linux.resources.pids.limit = 0'
+	sh_args 'echo one; /bin/true; echo not here'
+	run nacre run "$ID"
+	[ "$status" -ne 0 ]
+	equals one "${lines[0]}"
+	[[ "$output" == *"fork"* && "$output" != *"not here"* ]]
+	args sleep 1000
+	nacre run -d "$ID" </dev/null
+	equals 1 "$(cg pids.max)"
+}
+
 @test "pids: no more than the limit" {
 	requires cgroup controllers
 	config '.linux.resources.pids.limit = 5'
