@@ -32,13 +32,44 @@ static int build_listener(struct plan *p)
 	return 0;
 }
 
+/*
+ * libseccomp's time grows with the square of the names, and with more than that of the comparisons of arguments: 200 rules of six
+ * took minutes. podman's profile has 1416 names and 30 comparisons for its three architectures; the limits cost
+ * seconds.
+ */
+#define NAMES_MAX 12288
+#define COMPARISONS_MAX 1536
+
+static int check_size(const struct spec_seccomp *in)
+{
+	uint64_t names = 0, comparisons = 0, architectures = in->architectures.n > 0 ? in->architectures.n : 1;
+
+	for (size_t i = 0; i < in->n_rules; i++) {
+		const struct spec_seccomp_rule *r = &in->rules[i];
+
+		names += r->names.n * architectures;
+		comparisons += (uint64_t)r->names.n * r->n_args * architectures;
+		if (names > NAMES_MAX)
+			return ERR_PLAIN(-E2BIG, "config.json: linux.seccomp.syscalls[%zu]: with it there are more than %d names, "
+					 "counted for each architecture", i, NAMES_MAX);
+		if (comparisons > COMPARISONS_MAX)
+			return ERR_PLAIN(-E2BIG, "config.json: linux.seccomp.syscalls[%zu]: with it there are more than %d comparisons "
+					 "of arguments, counted for each name and architecture", i, COMPARISONS_MAX);
+	}
+	return 0;
+}
+
 int plan_build_seccomp(struct plan *p)
 {
 	const struct spec_seccomp *in = &p->spec->linux_.seccomp;
 	struct seccomp_rule *rules;
+	int ret;
 
 	if (!in->present)
 		return 0;
+	ret = check_size(in);
+	if (ret < 0)
+		return ret;
 	rules = arena_array(p->arena, in->n_rules, sizeof(*rules));
 	if (rules == NULL)
 		return ERR_NOMEM();

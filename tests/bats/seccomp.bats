@@ -423,6 +423,29 @@ told() { jq -e "$@" "$T/told" >/dev/null || { echo "the agent was told: $(cat "$
 	refuses 'linux.seccomp.architectures[0]'
 }
 
+# profile RULES ARGS ARCHITECTURE...: so many rules for read(2), each of ARGS comparisons with numbers of its own.
+profile() {
+	config --argjson n "$1" --argjson k "$2" '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", architectures: $ARGS.positional, syscalls: [range($n) | . as $i |
+		{names: ["read"], action: "SCMP_ACT_ERRNO", args: [range($k) | {index: ., value: ($i * 7 + 1000 + .), op: "SCMP_CMP_EQ"}]}]}' --args "${@:3}"
+}
+
+@test "more names or comparisons than libseccomp can work on are refused, at once" {
+	profile 257 6 SCMP_ARCH_X86_64
+	refuses 'config.json: linux.seccomp.syscalls[256]: with it there are more than 1536 comparisons of arguments'
+	profile 256 2 SCMP_ARCH_X86_64 SCMP_ARCH_X86 SCMP_ARCH_X32
+	config '.linux.seccomp.syscalls[3].names += ["write"]'
+	refuses 'config.json: linux.seccomp.syscalls[255]: with it there are more than 1536 comparisons of arguments'
+	profile 1 1 SCMP_ARCH_X86_64
+	config '.linux.seccomp.syscalls[0] = {names: [range(12289) | "call\(.)"], action: "SCMP_ACT_ALLOW"}'
+	refuses 'config.json: linux.seccomp.syscalls[0]: with it there are more than 12288 names'
+	config '.linux.seccomp.architectures = []'
+	refuses 'config.json: linux.seccomp.syscalls[0]: with it there are more than 12288 names'
+	config 'del(.linux.seccomp.syscalls[0].names[0])'
+	run -0 nacre run "$ID"
+	profile 500 1 SCMP_ARCH_X86_64 SCMP_ARCH_X86 SCMP_ARCH_X32
+	run -0 nacre run "$ID"
+}
+
 @test "flags" {
 	rule SCMP_ACT_ERRNO '{"errnoRet": 28}'
 	config '.linux.seccomp.flags = ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]'
