@@ -10,8 +10,11 @@ crictl() { command crictl --timeout $((30 * ${PATIENCE:-1}))s "$@"; }
 # pod [JQ]: a pod of the host's network, or of the one that JQ says; its ID. IN_NETWORK: of the bridge's.
 export IN_NETWORK='.linux.security_context.namespace_options.network = 0'
 pod() {
-	jq -n --arg logs "$W/logs" "{metadata: {name: \"pod\", uid: \"$RANDOM\", namespace: \"default\", attempt: 1}, log_directory: \$logs,
-		linux: {security_context: {namespace_options: {network: 2}}}} | ${1:-.}" >pod.json
+	local parent=''
+	# As a kubelet does with systemd's driver; containerd takes the form of the scope from it.
+	[[ ! -d /run/systemd/system ]] || parent=kubepods-rows.slice
+	jq -n --arg logs "$W/logs" --arg parent "$parent" "{metadata: {name: \"pod\", uid: \"$RANDOM\", namespace: \"default\", attempt: 1}, log_directory: \$logs,
+		linux: {cgroup_parent: \$parent, security_context: {namespace_options: {network: 2}}}} | ${1:-.}" >pod.json
 	mkdir -p logs
 	crictl runp --runtime "${HANDLER:-$RUNTIME_NAME}" pod.json
 }
