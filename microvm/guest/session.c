@@ -235,6 +235,20 @@ static int read_output(struct session *s, struct channel *c, enum channel_stream
 	return n < 0 && errno == EAGAIN ? 0 : close_output(s, c, k);
 }
 
+/*
+ * After the process' end, all that it has left, as far as the host takes it: a terminal that is held open here has no other end, and
+ * nothing wakes us once it is empty.
+ */
+static int read_outputs(struct session *s, struct channel *c, enum channel_stream k, bool *ret_more)
+{
+	int r;
+
+	do
+		r = read_output(s, c, k, ret_more);
+	while (r == 0 && *ret_more && s->ended && !is_dropped(s) && channel_room(c, s->number, k) > 0);
+	return r;
+}
+
 int session_relay(struct session *s, struct channel *c)
 {
 	bool more_out = false, more_err = false;
@@ -243,9 +257,9 @@ int session_relay(struct session *s, struct channel *c)
 	if (is_dropped(s))
 		fd_close(&s->slave);
 	if (r == 0)
-		r = read_output(s, c, CHANNEL_STDOUT, &more_out);
+		r = read_outputs(s, c, CHANNEL_STDOUT, &more_out);
 	if (r == 0)
-		r = read_output(s, c, CHANNEL_STDERR, &more_err);
+		r = read_outputs(s, c, CHANNEL_STDERR, &more_err);
 	/* What others, left behind in the background, may yet write is not this process'. */
 	s->quiet = s->ended && !more_out && !more_err;
 	return r;
