@@ -69,9 +69,10 @@ microvm_lacks() {
 	[ -n "$(vm_kernel)" ] || { echo "no guest kernel (tests/host/kernel gets one)"; return 1; }
 }
 
-# The kernel for microVMs: an installed one, or the test host's.
+# The kernel for microVMs: NACRE_VM_KERNEL, an installed one, or the test host's.
 vm_kernel() {
 	local k
+	[ -z "${NACRE_VM_KERNEL-}" ] || { echo "$NACRE_VM_KERNEL"; return; }
 	for k in /boot/vmlinuz-*cloud-amd64 "${NACRE_TEST_CACHE:-/var/cache/nacre-test}"/kernel/*/boot/vmlinuz-*; do
 		[ ! -e "$k" ] || echo "$k"
 	done | sort -V | tail -n 1
