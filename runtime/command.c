@@ -16,18 +16,42 @@
 
 void command_print_help(const struct command *c)
 {
-	printf("nacre %s [OPTIONS]%s%s\n\n%s\n", c->name, c->operands[0] != '\0' ? " " : "", c->operands, c->summary);
+	printf("Usage: nacre %s [OPTIONS]%s%s\n\n%s\n", c->name, c->operands[0] != '\0' ? " " : "", c->operands, c->summary);
 	if (c->details != NULL)
 		printf("\n%s\n", c->details);
 	printf("\nOptions:\n");
 	options_print(c->options, c->n_options);
 }
 
+/*
+ * Options may stand behind the ID, too, as runc takes them ("update ID --pids-limit 20"); not where what follows is another program's
+ * (exec, ps). The operands are moved together at the beginning of argv. "--" ends the options.
+ */
+static int parse_all(const struct command *c, void *dest, int argc, char **argv, int *ret_n, bool *ret_help)
+{
+	bool ended = false;
+	int n = 0, r = 0;
+
+	*ret_help = false;
+	for (int at = 0; r == 0 && !*ret_help && at < argc;) {
+		int from = at;
+
+		if (!ended)
+			r = options_parse(c->options, c->n_options, dest, argc, argv, &at, ret_help);
+		ended = ended || (at > from && str_eq(argv[at - 1], "--"));
+		if (r == 0 && !*ret_help && at < argc)
+			argv[n++] = argv[at++];
+	}
+	*ret_n = n;
+	return r;
+}
+
 int command_options(const struct command *c, void *dest, int argc, char **argv, char ***ret_operands, int *ret_n)
 {
 	bool help;
-	int at = 0;
-	int r = options_parse(c->options, c->n_options, dest, argc, argv, &at, &help);
+	int at = 0, n = 0;
+	int r = c->max_operands >= 0 ? parse_all(c, dest, argc, argv, &n, &help) :
+				       options_parse(c->options, c->n_options, dest, argc, argv, &at, &help);
 
 	if (r < 0)
 		return ERR_HINT(ERR_CONTEXT(r, "%s", c->name), "see nacre %s --help", c->name);
@@ -36,12 +60,12 @@ int command_options(const struct command *c, void *dest, int argc, char **argv, 
 		return COMMAND_HELP;
 	}
 	*ret_operands = argv + at;
-	*ret_n = argc - at;
+	*ret_n = c->max_operands >= 0 ? n : argc - at;
 	if (*ret_n < c->min_operands)
 		return ERR_HINT(ERR_PLAIN(-EINVAL, "%s: needs %s", c->name, c->operands), "see nacre %s --help", c->name);
 	if (c->max_operands >= 0 && *ret_n > c->max_operands)
-		return ERR_HINT(ERR_PLAIN(-EINVAL, "%s: unexpected \"%s\"", c->name, argv[at + c->max_operands]),
-				"options come before the operands; see nacre %s --help", c->name);
+		return ERR_HINT(ERR_PLAIN(-EINVAL, "%s: unexpected \"%s\"", c->name, argv[c->max_operands]), "see nacre %s --help",
+				c->name);
 	return 0;
 }
 

@@ -184,11 +184,11 @@ int lifecycle_start(const char *root, const char *id)
 /* runtime-spec "Predefined annotation keys": what an image wants to be ended by. plan_check() has seen that it is a signal. */
 static int stop_signal(const struct state *s)
 {
+	const char *value = state_annotation(s, ANNOTATION_STOP_SIGNAL);
 	int sig = SIGTERM;
 
-	for (size_t i = 0; i < s->n_annotations; i++)
-		if (str_eq(s->annotations[i].key, ANNOTATION_STOP_SIGNAL))
-			(void)signal_parse(s->annotations[i].value, &sig);
+	if (value != NULL)
+		(void)signal_parse(value, &sig);
 	return sig;
 }
 
@@ -220,11 +220,11 @@ int lifecycle_kill(const char *root, const char *id, int sig, bool all)
 	if (sig < 0)
 		sig = stop_signal(&c.state);
 	if (status == STATUS_STOPPED || status == STATUS_CREATING) {
-		if (sig == 0 || (!all && !(sig == SIGKILL && status == STATUS_STOPPED && has_survivors(&i))))
+		if (!all && !(sig == SIGKILL && status == STATUS_STOPPED && has_survivors(&i)))
 			return ERR_PLAIN(-ESRCH, "cannot kill container \"%s\": container not running (%s)", id,
 					 status_name(status));
 		/* What outlived its init is still to be reached; nothing left is what was wanted. */
-		if (!c.has_state || !c.state.cgroup_owned)
+		if (sig == 0 || !c.has_state || !c.state.cgroup_owned)
 			return 0;
 		r = i.ops->signal(&i, sig, true);
 		return r == -ENOENT ? 0 : r;

@@ -54,7 +54,7 @@ static const struct option_row rows[] = {
 
 static void print_help(void)
 {
-	puts("nacre [OPTIONS] COMMAND [OPTIONS] [OPERANDS]\n\n"
+	puts("Usage: nacre [OPTIONS] COMMAND [OPTIONS] [OPERANDS]\n\n"
 	     "An OCI runtime: runs a bundle (a config.json and a root file system) as a container.\n\nCommands:");
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);

@@ -285,6 +285,14 @@ static int add_id(struct container_ids *ids, const char *id)
 	return 0;
 }
 
+const char *state_annotation(const struct state *s, const char *key)
+{
+	for (size_t i = 0; i < s->n_annotations; i++)
+		if (str_eq(s->annotations[i].key, key))
+			return s->annotations[i].value;
+	return NULL;
+}
+
 int container_list(const char *root, struct container_ids *ret_ids)
 {
 	DIR *d = opendir(root);

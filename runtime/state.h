@@ -106,6 +106,9 @@ struct container {
 
 #define CONTAINER_NULL { .arena = NULL, .root_dir = FD_NONE, .dir = FD_NONE }
 
+/* The value of an annotation, NULL if absent. */
+const char *state_annotation(const struct state *s, const char *key);
+
 /* [A-Za-z0-9_+-][A-Za-z0-9_+.-]*, at most 255 bytes. */
 int container_check_id(const char *id);
 

@@ -9,7 +9,7 @@ COMMANDS='run create start exec kill delete state list ps stats events pause res
 @test "without arguments: help on stdout, status not 0" {
 	run --separate-stderr "$NACRE_BIN"
 	[ "$status" -eq 1 ]
-	[[ "$output" == "nacre [OPTIONS] COMMAND"* ]]
+	[[ "$output" == "Usage: nacre [OPTIONS] COMMAND"* ]]
 }
 
 @test "--help, -h, help: every command is in it" {
@@ -26,7 +26,7 @@ COMMANDS='run create start exec kill delete state list ps stats events pause res
 	for command in $COMMANDS; do
 		run --separate-stderr nacre "$command" --help
 		[ "$status" -eq 0 ]
-		[[ "$output" == "nacre $command "*"--help"* ]]
+		[[ "$output" == "Usage: nacre $command "*"--help"* ]]
 		[ -z "$stderr" ]
 	done
 }

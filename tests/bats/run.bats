@@ -241,6 +241,17 @@ says() { grep -qx "$1" "$T/out"; }
 	wait $! || true
 }
 
-@test "options after the ID are refused, not ignored" {
-	refused 1 'unexpected "--bundle"' run "$ID" --bundle "$BUNDLE"
+@test "options may stand after the ID, as with runc; not after --, nor where they are another program's" {
+	args sleep 1000
+	cd /
+	nacre run "$ID" --bundle "$BUNDLE" -d </dev/null
+	refused 1 'unexpected "--force"' delete "$ID" -- --force
+	refused 1 'unexpected "more"' delete "$ID" --force more
+	refused 1 'needs ID' delete --force
+	refused 1 'delete: unknown option "--farce"' delete "$ID" --farce
+	[[ "$(nacre delete "$ID" --help)" == "Usage: nacre delete "* ]]
+	run -0 nacre exec "$ID" echo --user
+	equals --user "$output"
+	nacre delete "$ID" --force
+	[ -z "$(nacre list -q)" ]
 }
