@@ -129,7 +129,7 @@ static void write_linux(struct json_writer *w)
 
 static int cmd_features(const struct globals *g, int argc, char **argv)
 {
-	static const char *const unsafe[] = { "org.systemd.property.", ANNOTATION_ISOLATION, ANNOTATION_VM,
+	static const char *const unsafe[] = { "org.systemd.property.", ANNOTATION_ISOLATION, ANNOTATION_VM, ANNOTATION_KEEP_GROUPS,
 					      ANNOTATION_POD_CONTAINERD, ANNOTATION_POD_CRIO };
 	_cleanup_json_writer_ struct json_writer *w = NULL;
 	char **operands;

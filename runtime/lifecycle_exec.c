@@ -157,12 +157,14 @@ static int load_bundle_process(const struct exec_options *o, struct container *c
 static int load_process(const struct exec_options *o, struct container *c, struct spec **ret_spec,
 			struct process_req *q)
 {
+	const char *keep = state_annotation(&c->state, ANNOTATION_KEEP_GROUPS);
 	int r = o->process_file != NULL ? load_process_file(o, ret_spec, q) : load_bundle_process(o, c, ret_spec, q);
 
 	if (r == 0 && !(c->state.ns_flags & CLONE_NEWUSER))
 		r = plan_drop_ungrantable(&q->caps);
 	if (r < 0)
 		return r;
+	q->keep_groups = keep != NULL && !str_eq(keep, "0");
 	if (o->tty)
 		q->terminal = true;
 	if (o->no_new_privs)

@@ -157,6 +157,7 @@ static int build_hooks(struct plan *p)
 
 static int build_process(struct plan *p, const struct plan_options *o)
 {
+	const char *keep = spec_annotation(p->spec, ANNOTATION_KEEP_GROUPS);
 	int r;
 
 	if (p->spec->process == NULL)
@@ -165,6 +166,7 @@ static int build_process(struct plan *p, const struct plan_options *o)
 	if (r < 0)
 		return ERR_CONTEXT(r, "config.json");
 	p->has_process = true;
+	p->process.keep_groups = keep != NULL && !str_eq(keep, "0");
 	/* In a user namespace of its own the container gets them from the kernel. */
 	if (!plan_has_ns(p, CLONE_NEWUSER)) {
 		r = plan_drop_ungrantable(&p->process.caps);

@@ -33,6 +33,8 @@ struct vm_host;
 struct spec_process;
 
 /* Which signal `kill` sends when it is told none. */
+/* As crun, which podman's --group-add keep-groups needs: any value but "0" leaves the process the caller's supplementary groups. */
+#define ANNOTATION_KEEP_GROUPS "run.oci.keep_original_groups"
 #define ANNOTATION_STOP_SIGNAL "org.opencontainers.image.stopSignal"
 
 enum isolation { ISOLATION_CONTAINER, ISOLATION_MICROVM };

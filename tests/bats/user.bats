@@ -33,6 +33,24 @@ load helpers
 	[[ ! "$output" =~ [0-9] ]]
 }
 
+@test "the annotation run.oci.keep_original_groups: the caller's groups stay, in exec, too" {
+	requires setpriv container
+	local as=(setpriv --groups 5,6,7 "$NACRE_BIN" --root "$ROOT")
+	config '.annotations["run.oci.keep_original_groups"] = "1" | .process.user.additionalGids = [9]'
+	args sed -n 's/^Groups:\t//p' /proc/self/status
+	run -0 "${as[@]}" run "$ID"
+	equals "5 6 7 " "$output"
+	args sleep 1000
+	"${as[@]}" run -d "$ID" </dev/null
+	run -0 setpriv --groups 8 "$NACRE_BIN" --root "$ROOT" exec "$ID" sed -n 's/^Groups:\t//p' /proc/self/status
+	equals "8 " "$output"
+	nacre delete -f "$ID"
+	config '.annotations["run.oci.keep_original_groups"] = "0"'
+	args sed -n 's/^Groups:\t//p' /proc/self/status
+	run -0 "${as[@]}" run "$ID"
+	equals "9 " "$output"
+}
+
 @test "the largest ids, and one past them" {
 	config '.process.user = {uid: 4294967294, gid: 4294967294}'
 	sh_args 'id -u; id -g'
