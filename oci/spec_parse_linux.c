@@ -259,7 +259,7 @@ static const struct field linux_fields[] = {
 	{ F_EMBEDDED(struct spec_linux, "intelRdt", struct spec_intel_rdt, intel_rdt, &intel_rdt),
 	  F_HAS(struct spec_linux, intel_rdt.present) },
 	{ F_EMBEDDED(struct spec_linux, "memoryPolicy", struct spec_memory_policy, memory_policy, &memory_policy),
-	  F_HAS(struct spec_linux, memory_policy.present), F_IF_SAID },
+	  F_HAS(struct spec_linux, memory_policy.present) },
 	{ F_OWN("netDevices", read_net_devices), .shape = &net_device },
 };
 

@@ -136,7 +136,7 @@ scheduler() {
 	refused 1 "linux.memoryPolicy: the kernel takes no MPOL_INTERLEAVE" run "$ID"
 	# This one ended nacre itself.
 	config '.linux.memoryPolicy = {}'
-	run -0 nacre run "$ID"
+	refuses "linux.memoryPolicy.mode: is missing"
 	config '.linux.memoryPolicy = {mode: "MPOL_INTERLEAVE", nodes: "1024"}'
 	refuses 'linux.memoryPolicy.nodes: "1024" is not a list of memory nodes below 1024'
 }

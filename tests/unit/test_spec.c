@@ -72,7 +72,7 @@ static const char maximal[] =
 "        \"value\": 18446744073709551615, \"valueTwo\": 4, \"op\": \"SCMP_CMP_MASKED_EQ\" } ] } ] },"
 "  \"rootfsPropagation\": \"rslave\", \"maskedPaths\": [\"/proc/kcore\"], \"readonlyPaths\": [\"/proc/sys\"],"
 "  \"mountLabel\": \"label\", \"personality\": { \"domain\": \"LINUX32\", \"flags\": [] },"
-"  \"intelRdt\": null, \"netDevices\": {}, \"memoryPolicy\": { \"mode\": \"\", \"flags\": [] } },"
+"  \"intelRdt\": null, \"netDevices\": {}, \"memoryPolicy\": null },"
 " \"vm\": { \"hypervisor\": { \"path\": \"/usr/bin/vmm\", \"parameters\": [\"-a\", \"b c\"] },"
 "  \"kernel\": { \"path\": \"/boot/vmlinuz\", \"parameters\": [\"foo=bar\", \"hello world\"], \"initrd\": \"/boot/initrd\" },"
 "  \"image\": { \"path\": \"/srv/root.img\", \"format\": \"raw\" },"

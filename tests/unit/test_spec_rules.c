@@ -106,6 +106,8 @@ static const struct error_case document_cases[] = {
 	{ LINUX("\"netDevices\":[]"), "linux.netDevices: must be an object, not an array" },
 	{ LINUX("\"memoryPolicy\":{\"mode\":0}"), "linux.memoryPolicy.mode: must be a string, not a number" },
 	{ LINUX("\"memoryPolicy\":{\"nodes\":\"0\"}"), "linux.memoryPolicy.mode: is missing" },
+	{ LINUX("\"memoryPolicy\":{}"), "linux.memoryPolicy.mode: is missing" },
+	{ LINUX("\"memoryPolicy\":{\"mode\":\"\"}"), "linux.memoryPolicy.mode: must not be empty" },
 	{ LINUX("\"memoryPolicy\":{\"mode\":\"MPOL_BEST\"}"), "linux.memoryPolicy.mode: \"MPOL_BEST\" is not a known memory policy" },
 	{ LINUX("\"memoryPolicy\":{\"mode\":\"MPOL_BIND\"}"), "linux.memoryPolicy: MPOL_BIND needs at least one node" },
 	{ LINUX("\"memoryPolicy\":{\"mode\":\"MPOL_LOCAL\",\"nodes\":\"0\"}"), "linux.memoryPolicy: MPOL_LOCAL takes no nodes" },
