@@ -145,7 +145,7 @@ static int open_container(const char *root, const char *id, struct container *c,
 /* A stopped one has none, or those that outlived the first. */
 static int list_pids(struct instance *i, bool stopped, pid_t **ret_pids, size_t *ret_n)
 {
-	bool ask = !stopped || (i->c->has_state && i->c->state.cgroup_owned);
+	bool ask = i->ops != NULL && (!stopped || (i->c->has_state && i->c->state.cgroup_owned));
 	int r = ask ? i->ops->pids(i, ret_pids, ret_n) : 0;
 
 	if (r < 0 && stopped) {
