@@ -35,7 +35,7 @@ load helpers
 
 @test "the annotation run.oci.keep_original_groups: the caller's groups stay, in exec, too" {
 	requires setpriv container
-	local as=(setpriv --groups 5,6,7 "$NACRE_BIN" --root "$ROOT")
+	local as=(setpriv --groups "5,6,7" "$NACRE_BIN" --root "$ROOT")
 	config '.annotations["run.oci.keep_original_groups"] = "1" | .process.user.additionalGids = [9]'
 	args sed -n 's/^Groups:\t//p' /proc/self/status
 	run -0 "${as[@]}" run "$ID"
