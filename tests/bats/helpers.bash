@@ -134,7 +134,8 @@ common_setup() {
 	export NACRE_TEST=$T
 	ROOT=$T/state
 	BUNDLE=$T/bundle
-	ID=t-$$-${BATS_TEST_NUMBER:-0}
+	# A pid would not do: files run beside each other in pid namespaces of their own, and share the cgroups.
+	ID=t-${T##*.}
 	mkdir -p "$BUNDLE"
 	cp -al "$ROOTFS_TEMPLATE" "$BUNDLE/rootfs"
 	cp --remove-destination "$ROOTFS_TEMPLATE"/etc/* "$BUNDLE/rootfs/etc"
