@@ -199,7 +199,7 @@ struct spec_resources {
 	int64_t cpu_idle;			/* 0 or 1 */
 	const char *cpus, *mems;		/* NULL if absent */
 	bool has_pids;
-	int64_t pids_limit;			/* 0 is a limit; negative: none */
+	int64_t pids_limit;			/* 0 is a limit (in a config.json before 1.3: absent); negative: none */
 	uint16_t block_io_weight;		/* 0: absent */
 	const struct spec_device_weight *weight_devices;
 	size_t n_weight_devices;

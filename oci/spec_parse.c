@@ -112,11 +112,35 @@ static int too_large(const char *name)
 /* What a text is: reads the tree into the empty spec and checks it. */
 typedef int text_reader(const struct spec_reader *r, const struct json *tree, struct spec *s);
 
+/* Written for a version of the specification before 1.minor; spec_check() has seen that it is of 1. */
+static bool is_before(const struct spec *s, char minor)
+{
+	const char *at = s->oci_version + strlen("1.");
+
+	return strspn(at, "0123456789") == 1 && *at < minor;
+}
+
+/*
+ * What a value meant when it was written. Before 1.3 pids could not be without its limit: 0 is how engines said that there is none
+ * (CRI-O 1.24 does in each config.json), and runtimes took it so. Since 1.3 it is a limit as others.
+ */
+static void read_as_of_then(struct spec *s)
+{
+	struct spec_resources *r = &s->linux_.resources;
+
+	if (r->has_pids && r->pids_limit == 0 && is_before(s, '3'))
+		r->has_pids = false;
+}
+
 static int read_document(const struct spec_reader *r, const struct json *tree, struct spec *s)
 {
 	int ret = spec_read_object(r, tree, &spec_shape_document, s);
 
-	return ret < 0 ? ret : spec_check(r, s);
+	if (ret == 0)
+		ret = spec_check(r, s);
+	if (ret == 0)
+		read_as_of_then(s);
+	return ret;
 }
 
 static int read_process(const struct spec_reader *r, const struct json *tree, struct spec *s)

@@ -365,6 +365,28 @@ TEST(maximal_resources)
 	CHECK_STR(r->unified[0].value, "1");
 }
 
+/* 0 had another meaning once. */
+TEST(pids_of_older_versions)
+{
+	static const struct {
+		const char *version, *limit;
+		bool has;
+	} cases[] = {
+		{ "1.0.2-dev", "0", false }, { "1.2.1", "0", false }, { "1.3.0-rc.1", "0", true }, { "1.3.0", "0", true }, { "1.10.0", "0", true },
+		{ "1.0.2-dev", "5", true }, { "1.0.2", "-1", true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_spec_ struct spec *s = NULL;
+		char text[256];
+
+		snprintf(text, sizeof(text), "{\"ociVersion\":\"%s\",\"root\":{\"path\":\"r\"},\"linux\":{\"resources\":{\"pids\":{\"limit\":%s}}}}",
+			 cases[i].version, cases[i].limit);
+		if (CHECK_INT(spec_parse("c", text, strlen(text), &s), 0) && !CHECK(s->linux_.resources.has_pids == cases[i].has))
+			printf("#   case %zu\n", i);
+	}
+}
+
 TEST(mounts_alone)
 {
 	static const struct {
@@ -579,5 +601,5 @@ TEST(load_what_is_no_file)
 }
 
 TEST_MAIN(CASE(maximal_document), CASE(maximal_vm), CASE(vm_empty_parts), CASE(maximal_hooks), CASE(maximal_process), CASE(maximal_linux),
-	  CASE(maximal_devices), CASE(maximal_seccomp), CASE(minimal), CASE(maximal_resources), CASE(mounts_alone), CASE(only_cgroup_v1), CASE(process_alone),
+	  CASE(maximal_devices), CASE(maximal_seccomp), CASE(minimal), CASE(maximal_resources), CASE(pids_of_older_versions), CASE(mounts_alone), CASE(only_cgroup_v1), CASE(process_alone),
 	  CASE(mapping_count), CASE(huge_is_quick_and_bounded), CASE(load_file), CASE(load_what_is_no_file))
