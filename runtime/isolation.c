@@ -52,20 +52,47 @@ int isolation_asked(const struct isolation_wish *w, enum isolation *ret, bool *r
 	return 0;
 }
 
+/* The file's word, when nothing before it decides. */
+static int file_word(const char *path, const struct host_config *file, enum isolation *ret)
+{
+	return file->isolation == NULL ? 0 : read_word(path != NULL ? path : HOST_CONFIG_PATH, file->isolation, ret);
+}
+
+/*
+ * A pod's annotations may be its author's (CRI-O hands on what it does not know). They may ask for the stronger wall, not for the
+ * weaker in place of the one that the engine's table or the host's file asks for.
+ */
+static int check_lowered(struct arena *a, const struct isolation_wish *w, const char *path)
+{
+	enum isolation without = is_microvm_program(w->program) ? ISOLATION_MICROVM : ISOLATION_CONTAINER;
+	struct host_config file;
+	int r = host_config_load(a, path, &file);
+
+	if (r == 0 && without == ISOLATION_CONTAINER)
+		r = file_word(path, &file, &without);
+	if (r < 0 || without == ISOLATION_CONTAINER)
+		return r;
+	return ERR_HINT(ERR_PLAIN(-EPERM, "config.json: annotations[\"" ANNOTATION_ISOLATION "\"]: a pod's container cannot be made a container "
+					  "where its handler is for microVMs"),
+			"Choose the handler (RuntimeClass) for containers.");
+}
+
 int isolation_find(struct arena *a, const struct isolation_wish *w, const char *path, enum isolation *ret, bool *ret_sandbox,
 		   struct host_config *ret_file)
 {
+	enum pod_part part = w->option == NULL ? pod_part(w->spec) : POD_NONE;
 	bool decided;
 	int r = isolation_asked(w, ret, &decided);
 
 	*ret_sandbox = false;
 	host_config_init(ret_file);
-	if (r < 0 || (decided && *ret == ISOLATION_CONTAINER))
-		return r;
-	r = host_config_load(a, path, ret_file);
-	if (r == 0 && !decided && ret_file->isolation != NULL)
-		r = read_word(path != NULL ? path : HOST_CONFIG_PATH, ret_file->isolation, ret);
-	if (r == 0 && *ret == ISOLATION_MICROVM && w->option == NULL && pod_part(w->spec) == POD_SANDBOX) {
+	if (r == 0 && decided && *ret == ISOLATION_CONTAINER)
+		return part == POD_CONTAINER ? check_lowered(a, w, path) : 0;
+	if (r == 0)
+		r = host_config_load(a, path, ret_file);
+	if (r == 0 && !decided)
+		r = file_word(path, ret_file, ret);
+	if (r == 0 && *ret == ISOLATION_MICROVM && part == POD_SANDBOX) {
 		*ret_sandbox = true;
 		*ret = ISOLATION_CONTAINER;
 	}

@@ -11,6 +11,7 @@
  *
  * But for the option, that is said of a pod's containers, not of its sandbox: that one stays a container (pod.h). The annotation is no
  * exception: a pod has one set of them, and who wants its containers to be microVMs does not mean what holds their namespaces.
+ * Nor does it make a container of a pod's container where 3 or 5 say microvm (-EPERM): it may be the pod's author's.
  */
 #pragma once
 

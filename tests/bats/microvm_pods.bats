@@ -119,6 +119,30 @@ pings() { in_net out "$BUNDLE/rootfs/bin/busybox" ping -c 1 -W 5 10.55.0.2 >/dev
 	nacre delete --force "$ID-pod"
 }
 
+@test "a pod's annotation asks for a microVM, and cannot make a container of what its handler makes one" {
+	containerd_pod
+	containerd_container
+	config '.annotations["run.nacre.isolation"] = "container"'
+	refused 1 "a pod's container cannot be made a container where its handler is for microVMs" create "$ID"
+	# The other handler, on a host whose file says the same, and on one that says nothing.
+	ln -s "$(realpath "$NACRE_BIN")" "$T/handler"
+	NACRE_BIN=$T/handler
+	jq '. + {isolation: "microvm"}' "$T/host.json" >"$T/vm.json"
+	NACRE_OPTIONS="--host-config $T/vm.json" refused 1 "a pod's container cannot be made a container" create "$ID"
+	nacre create "$ID"
+	equals container "$(isolation_of "$ID")"
+	nacre delete --force "$ID"
+	# Who calls nacre himself may.
+	NACRE_OPTIONS="--host-config $T/vm.json --isolation container" nacre create "$ID"
+	nacre delete --force "$ID"
+	# Without a pod it is the bundle's owner who says so.
+	config 'del(.annotations["io.kubernetes.cri.container-type"])'
+	NACRE_BIN=$T/nacre-vm nacre create "$ID"
+	equals container "$(isolation_of "$ID")"
+	nacre delete --force "$ID"
+	nacre delete --force "$ID-pod"
+}
+
 # All namespaces of its pods are pinned by files, and the sandbox joins them, too; each container has the pod's hostname.
 @test "CRI-O: the sandbox is a container, its container a microVM; so it is where the sandbox was left out" {
 	requires root microvm ip
