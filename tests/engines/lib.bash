@@ -66,3 +66,10 @@ image_archive() {
 	printf '[{"Config":"config.json","RepoTags":["docker.io/library/busybox:latest"],"Layers":["layer.tar"]}]' >"$dir/manifest.json"
 	tar -C "$dir" -cf "$T/image.tar" manifest.json config.json layer.tar
 }
+
+# $T/cni: a bridge of this run's own network namespace, for the CRI's engines.
+write_network() {
+	mkdir -p "$T/cni"
+	printf '{"cniVersion":"0.4.0","name":"rows","plugins":[{"type":"bridge","bridge":"rows0","isGateway":true,
+		"ipam":{"type":"host-local","dataDir":"%s/ipam","ranges":[[{"subnet":"198.51.100.0/24"}]]}}]}' "$T" >"$T/cni/10-rows.conflist"
+}

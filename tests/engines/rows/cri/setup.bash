@@ -34,13 +34,6 @@ write_config() {
 	has_controllers || sed -i "/sandbox_image/a disable_cgroup = true" "$T/cri.toml"
 }
 
-# A bridge of this run's own network namespace.
-write_network() {
-	mkdir -p "$T/cni"
-	printf '{"cniVersion":"0.4.0","name":"rows","plugins":[{"type":"bridge","bridge":"rows0","isGateway":true,
-		"ipam":{"type":"host-local","dataDir":"%s/ipam","ranges":[[{"subnet":"198.51.100.0/24"}]]}}]}' "$T" >"$T/cni/10-rows.conflist"
-}
-
 engine_begin() {
 	write_config
 	write_network
