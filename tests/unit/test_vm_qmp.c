@@ -16,6 +16,7 @@
 #include "runtime/vm_qmp.h"
 
 #define MIB (UINT64_C(1) << 20)
+#define QEMU "/usr/bin/qemu-system-x86_64"
 #define GREETING "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 0, \"minor\": 2, \"major\": 7}, \"package\": \"\"}, \"capabilities\": [\"oob\"]}}\r\n"
 
 static int hear(struct vm_qmp *q, const char *text)
@@ -73,7 +74,7 @@ TEST(talk)
 TEST(not_the_protocol)
 {
 	static const char *const cases[] = {
-		"{\r\n", "[]\n", "1\n", "\"return\"\n", "{\"a\": 1}\n", "{\"return\": {}}\n", GREETING GREETING, "\xFF\n",
+		"{\r\n", "[]\n", "1\n", "\"return\"\n", "{\"a\": 1}\n", "{\"return\": {}}\n", "{\"QMP\": {}}\n{\"QMP\": {}}\n", "\xFF\n",
 		"{\"QMP\": [[[[[[[[[[[[]]]]]]]]]]]]}\n", "\0\n",
 	};
 
@@ -107,7 +108,7 @@ static pid_t start_qemu(int sock)
 	if (pid != 0)
 		return pid;
 	snprintf(chardev, sizeof(chardev), "socket,id=qmp,fd=%d", sock);
-	execlp("qemu-system-x86_64", "qemu-system-x86_64", "-M", "microvm,x-option-roms=off", "-nodefaults", "-display", "none", "-S", "-m", "64",
+	execl(QEMU, "qemu-system-x86_64", "-M", "microvm,x-option-roms=off", "-nodefaults", "-display", "none", "-S", "-m", "64",
 	       "-device", "virtio-balloon-device", "-chardev", chardev, "-mon", "chardev=qmp,mode=control", NULL);
 	_exit(127);
 }
@@ -138,7 +139,7 @@ TEST(real_qemu)
 	int pair[2], status;
 	pid_t pid;
 
-	if (system("qemu-system-x86_64 --version >/dev/null 2>&1") != 0) {
+	if (access(QEMU, X_OK) != 0) {
 		test_skip("QEMU is not installed");
 		return;
 	}
