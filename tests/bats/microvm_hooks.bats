@@ -38,7 +38,7 @@ pid_in() { jq .pid "$1"; }
 	equals $'sh\nprocess' "$(cat "$BUNDLE/rootfs/hooked")"
 	equals 1 "$(pid_in "$BUNDLE/rootfs/state")"
 	equals "$(uname -r)" "$(cat "$T/createContainer.kernel")"
-	equals "creating creating creating created running stopped" "$(for kind in "$T/prestart" "$T/createRuntime" "$T/createContainer" \
+	equals "created creating creating created running stopped" "$(for kind in "$T/prestart" "$T/createRuntime" "$T/createContainer" \
 		"$BUNDLE/rootfs/state" "$T/poststart" "$T/poststop"; do jq -r .status "$kind"; done | paste -sd' ')"
 }
 
