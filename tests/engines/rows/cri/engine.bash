@@ -43,6 +43,9 @@ page() { wget -T 20 -qO- "http://$(address "$1")/" 2>&1; }
 # isolation ID: of a container or of a sandbox, by its state.
 isolation() { jq -r .isolation "/run/containerd/runc/k8s.io/$1/state.json"; }
 
+# With the host's network containerd names the sandbox's namespace, which is the host's.
+export HOST_NETWORK_REFUSED="is the host's: a microVM would take its interfaces away"
+
 # refused POD NAME JQ PART...: such a container does not start, for a reason with these parts.
 refused() {
 	local id pod=$1 name=$2 change=$3

@@ -11,6 +11,9 @@ isolation() {
 	if [[ -e $state ]]; then jq -r .isolation "$state"; else echo container; fi
 }
 
+# With the host's network CRI-O names no namespace.
+export HOST_NETWORK_REFUSED="without network the host's would be shared"
+
 # refused POD NAME JQ PART...: such a container is not made, for a reason with these parts. CRI-O calls the runtime's create in its own.
 refused() {
 	local pod=$1 name=$2 change=$3
