@@ -48,6 +48,9 @@ static int build_limits(struct plan *p)
 
 	if (r < 0)
 		return ERR_CONTEXT(r, "config.json");
+	/* 0 in the file is a cgroup that the first process cannot enter; as with runc: that one, and no more. update means what it says. */
+	if (p->resources.has_pids && p->resources.pids == 0)
+		p->resources.pids = 1;
 	r = cgroup_settings(p->arena, &p->resources, &p->settings, &p->n_settings);
 	if (r < 0)
 		return ERR_CONTEXT(r, "config.json: linux.resources");

@@ -97,8 +97,7 @@ int plan_resources(struct arena *a, const struct spec_resources *in, struct cgro
 		.cpus = in->cpus,
 		.mems = in->mems,
 		.has_pids = in->has_pids,
-		/* 0 in the file is a cgroup that the first process cannot enter; as with runc: that one, and no more. */
-		.pids = in->pids_limit == 0 ? 1 : in->pids_limit,
+		.pids = in->pids_limit,
 		.io_weight = in->block_io_weight,
 	};
 	r = copy_block_io(a, in, ret);

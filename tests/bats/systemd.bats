@@ -15,6 +15,8 @@ cleanup() {
 	[ -d /run/systemd/system ] || return 0
 	nacre delete -f "$ID" || true
 	if [ -n "${FOREIGN:-}" ]; then systemctl stop "$FOREIGN"; fi
+	# systemd keeps a slice that it has made for a scope.
+	systemctl stop "nt-$ID.slice" 2>/dev/null || true
 	[ -z "$(units)" ] || { echo "units left: $(units)"; return 1; }
 }
 units() { systemctl list-units --all --plain --no-legend "nacre-$ID*" "nt-$ID*"; }
