@@ -415,6 +415,34 @@ TEST(work_is_bounded)
 	free(c);
 }
 
+/* Several that belong together: a driver that looks between them sees none. */
+TEST(all_or_none)
+{
+	static const struct virtqueue_used pair[] = { { 0, 5 }, { 1, 6 } }, twice[] = { { 0, 5 }, { 0, 5 } }, strange[] = { { 0, 5 }, { 2, 6 } };
+	struct virtqueue_chain *c = chain_new();
+	struct setup s;
+	uint32_t id, len;
+
+	if (!CHECK(c != NULL && setup(&s, SIZE, false)))
+		return;
+	for (uint16_t k = 0; k < 2; k++) {
+		driver_desc(&s.d, k, (struct vring_desc){ DATA_ADDR, 8, WRITE, 0 });
+		driver_add(&s.d, k);
+		CHECK(driver_publish(&s.d));
+		CHECK_INT(virtqueue_pop(&s.q, c), 1);
+	}
+	CHECK_INT(virtqueue_push_all(&s.q, twice, 2), -EINVAL);
+	CHECK_INT(virtqueue_push_all(&s.q, strange, 2), -EINVAL);
+	CHECK(!driver_take(&s.d, &id, &len) && s.q.in_flight == 2);
+	/* What was refused has changed nothing. */
+	CHECK_INT(virtqueue_push_all(&s.q, pair, 2), 0);
+	CHECK(driver_take(&s.d, &id, &len) && id == 0 && len == 5);
+	CHECK(driver_take(&s.d, &id, &len) && id == 1 && len == 6);
+	CHECK_INT(s.q.in_flight, 0);
+	guest_drop(&s.g);
+	free(c);
+}
+
 TEST(plain_flags)
 {
 	struct virtqueue_chain *c = chain_new();
@@ -655,7 +683,7 @@ TEST(read_once)
 	free(c);
 }
 
-TEST_MAIN(CASE(config_checked), CASE(offers_checked), CASE(config_latched), CASE(one_chain), CASE(hostile_chains),
+TEST_MAIN(CASE(config_checked), CASE(offers_checked), CASE(config_latched), CASE(one_chain), CASE(all_or_none), CASE(hostile_chains),
 	  CASE(largest_queue), CASE(chain_bytes), CASE(hostile_index), CASE(head_twice), CASE(work_is_bounded),
 	  CASE(plain_flags), CASE(turn_ended_early), CASE(chain_pieces), CASE(used_event), CASE(event_idx_together),
 	  CASE(no_kick_while_busy), CASE(read_once))
