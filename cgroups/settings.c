@@ -188,14 +188,25 @@ static void set_cpu_max(struct settings *s, const struct cgroup_resources *r)
 		add(s, (struct cgroup_setting){ .file = "cpu.max", .value = "max", .optional = true });
 }
 
-static void set_cpu(struct settings *s, const struct cgroup_resources *r)
+/* The kernel decides what such a list may be (Linux 5.12: "all", "N"); here only what cannot be one, and what would be more than one line. */
+static int set_list(struct settings *s, const char *file, const char *name, const char *list)
 {
+	if (list == NULL)
+		return 0;
+	if (list[strspn(list, "0123456789,-:/ Nal")] != '\0')
+		return ERR_PLAIN(-EINVAL, "cpu.%s is no list such as 0-3,7", name);
+	add(s, (struct cgroup_setting){ .file = file, .value = list });
+	return 0;
+}
+
+static int set_cpu(struct settings *s, const struct cgroup_resources *r)
+{
+	int k;
+
 	set_cpu_weight(s, r);
 	set_cpu_max(s, r);
-	if (r->cpus != NULL)
-		add(s, (struct cgroup_setting){ .file = "cpuset.cpus", .value = r->cpus });
-	if (r->mems != NULL)
-		add(s, (struct cgroup_setting){ .file = "cpuset.mems", .value = r->mems });
+	k = set_list(s, "cpuset.cpus", "cpus", r->cpus);
+	return k < 0 ? k : set_list(s, "cpuset.mems", "mems", r->mems);
 }
 
 static const char *device_text(const struct settings *s, struct cgroup_device_number d, const char *rest)
@@ -333,7 +344,7 @@ int cgroup_settings(struct arena *a, const struct cgroup_resources *r, struct cg
 	if (k == 0 && r->has_pids)
 		add(&s, amount(&s, "pids.max", r->pids));
 	if (k == 0)
-		set_cpu(&s, r);
+		k = set_cpu(&s, r);
 	if (k == 0)
 		k = set_io_weights(&s, r);
 	if (k == 0)
