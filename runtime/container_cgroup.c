@@ -70,6 +70,35 @@ static int limit_devices(const struct instance *i, const struct plan *p)
 	return 0;
 }
 
+/* A limit of processes that leaves no room for two; NULL: none. */
+static const struct cgroup_setting *tight_pids(const struct plan *p)
+{
+	const struct cgroup_setting *found = NULL;
+
+	for (size_t i = 0; i < p->n_settings; i++)
+		if (str_eq(p->settings[i].file, "pids.max"))
+			found = &p->settings[i];
+	return found != NULL && (str_eq(found->value, "0") || str_eq(found->value, "1")) ? found : NULL;
+}
+
+/* Beside the holder, which counts, the first process could not be born: it gets room until the holder has gone. */
+static int make_room(const struct instance *i, const struct plan *p)
+{
+	static const struct cgroup_setting two = { .file = "pids.max", .value = "2" };
+
+	if (i->holder == FD_NONE || tight_pids(p) == NULL)
+		return 0;
+	return cgroup_settings_write(&i->host, i->c->state.cgroup_path, i->cgroup, &two, 1);
+}
+
+int container_release_holder(struct instance *i, const struct plan *p)
+{
+	const struct cgroup_setting *limit = i->holder != FD_NONE ? tight_pids(p) : NULL;
+
+	cgroup_scope_release(&i->holder);
+	return limit == NULL ? 0 : cgroup_settings_write(&i->host, i->c->state.cgroup_path, i->cgroup, limit, 1);
+}
+
 int container_make_cgroup(struct instance *i, const struct plan *p, char **ret_dir)
 {
 	struct state *s = &i->c->state;
@@ -97,6 +126,8 @@ int container_make_cgroup(struct instance *i, const struct plan *p, char **ret_d
 		return r;
 	s->cgroup_owned = true;
 	r = cgroup_settings_write(&i->host, s->cgroup_path, i->cgroup, p->settings, p->n_settings);
+	if (r == 0)
+		r = make_room(i, p);
 	if (r == 0 && p->delegate_cgroup)
 		r = cgroup_delegate(i->cgroup, p->cgroup_owner);
 	if (r < 0)

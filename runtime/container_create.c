@@ -431,6 +431,6 @@ int container_create(struct instance *i, const struct launch *l)
 		r = container_set_from_outside(&i->plan->process, i->pid);
 	/* On failure it stays: the counts that say why the child died are read, and destroy ends it. */
 	if (r == 0)
-		cgroup_scope_release(&i->holder);
+		r = container_release_holder(i, i->plan);
 	return r;
 }

@@ -23,6 +23,8 @@ char *container_scope_description(const struct state *s);
  * i->holder: see cgroup_scope_start(). *ret_dir: its path on the host, malloc'ed, NULL before.
  */
 int container_make_cgroup(struct instance *i, const struct plan *p, char **ret_dir);
+/* The first process is in the cgroup, alone from now on; what limit had to wait for that holds now. Nothing without a holder. */
+int container_release_holder(struct instance *i, const struct plan *p);
 /*
  * linux.intelRdt, of a container or of a microVM's whole machine: its groups, noted in the record; its first process and with it
  * those that it makes; away with what was made. Nothing when it has no such group.

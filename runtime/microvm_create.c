@@ -551,6 +551,6 @@ int microvm_create(struct instance *i, const struct launch *l)
 		r = process_oom_score(i->pid, i->plan->process.oom_score_adj);
 	/* On failure it stays, as for a container: destroy ends it. */
 	if (r == 0)
-		cgroup_scope_release(&i->holder);
+		r = container_release_holder(i, &b.host);
 	return r;
 }

@@ -191,7 +191,6 @@ files() {
 }
 
 @test "pids: 0 is the first process and no more" {
-	# A scope of systemd begins with a process of nacre's own, which counts: 0 and 1 are too few there.
 	requires controllers cgroupfs
 	config '.linux.resources.pids.limit = 0'
 	sh_args 'echo one; /bin/true; echo not here'

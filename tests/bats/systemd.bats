@@ -85,6 +85,23 @@ scg() { cat "/sys/fs/cgroup/system.slice/$(unit)/$1"; }
 	equals 400ms "$(property "$(unit)" CPUQuotaPerSecUSec)"
 }
 
+# The process that holds a new scope open counts, too, until the container's own is there.
+@test "pids: a limit of 0 or 1 is the first process and no more" {
+	local resources
+	sh_args 'echo one; /bin/true; echo not here'
+	for resources in '{pids: {limit: 0}}' '{pids: {limit: 1}}' '{unified: {"pids.max": "1"}}'; do
+		config ".linux.resources = $resources"
+		run snacre run "$ID" </dev/null
+		[ "$status" -ne 0 ]
+		equals one "${lines[0]}"
+		[[ "$output" == *"fork"* && "$output" != *"not here"* ]]
+	done
+	args sleep 1000
+	snacre create "$ID" </dev/null
+	equals 1 "$(scg pids.max)"
+	equals 1 "$(scg pids.current)"
+}
+
 @test "a daemon-reload changes neither limits nor devices" {
 	config '.linux.resources = {memory: {limit: 67108864}, pids: {limit: 0}, cpu: {quota: 20000, burst: 700},
 		devices: [{allow: false, access: "rwm"}, {allow: true, type: "c", major: 240, minor: 7, access: "r"}]}
