@@ -2,16 +2,11 @@
 # shellcheck shell=bash
 # buildah as root, by itself: it is the runtime's caller, without conmon.
 
+# shellcheck source=tests/engines/rows/buildah/engine.bash
+source tests/engines/rows/buildah/engine.bash
+
 engine_missing() { command -v buildah >/dev/null || echo "buildah is not installed"; }
 
-engine_begin() {
-	local container
-	printf '{"default":[{"type":"insecureAcceptAnything"}]}' >/etc/containers/policy.json
-	container=$(buildah from scratch)
-	buildah add -q "$container" "$T/rootfs.tar"
-	buildah config --env PATH=/bin "$container"
-	buildah commit -q "$container" localhost/busybox
-	buildah rm "$container"
-}
+engine_begin() { prepare "$T/rootfs.tar"; }
 
 engine_reset() { buildah rm --all; }
