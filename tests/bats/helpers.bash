@@ -201,10 +201,10 @@ vm_programs() {
 }
 
 # Ends what the test left running (containers named after $ID or listed), then checks; a file's own
-# clean-up goes before, in cleanup().
+# clean-up goes before, in cleanup(), whose last status counts.
 teardown() {
 	local id result=0
-	if declare -F cleanup >/dev/null; then cleanup; fi
+	if declare -F cleanup >/dev/null; then cleanup || result=1; fi
 	if [ -d "$ROOT" ]; then
 		for id in "$ROOT"/*; do
 			[ ! -d "$id" ] || nacre delete --force "${id##*/}" || result=1

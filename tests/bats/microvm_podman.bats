@@ -42,8 +42,8 @@ run_podman() {
 cleanup() {
 	[ ! -d "$T/storage" ] || podman rm -f -t 0 -a >/dev/null || true
 	# conmon's last work: podman's clean-up. Then nobody is left, of whatever name.
-	wait_for 30 nobody || { echo "processes left:"; pgrep -af "$T/"; }
 	[ -z "${HOLDER-}" ] || kill "$HOLDER"
+	wait_for 30 nobody || { echo "processes left:"; pgrep -af "$T/"; return 1; }
 }
 
 nobody() { ! pgrep -f "$T/(nacre-vm|storage|run|tmp|state)" >/dev/null; }

@@ -259,7 +259,7 @@ agent() {
 cleanup() {
 	local pid
 	for pid in "${AGENTS[@]}"; do
-		! grep -qzxF "$T/agent" "/proc/$pid/cmdline" 2>/dev/null || kill "$pid"
+		! grep -qzxF "$T/agent" "/proc/$pid/cmdline" 2>/dev/null || kill "$pid" || true
 	done
 }
 
