@@ -79,6 +79,8 @@ static int fill_program_root(int root, const char *program)
 {
 	static const char *const paths[] = { "/usr", "/lib", "/lib64", "/lib32", "/bin", "/sbin", "/etc/ld.so.cache", "/etc/ld.so.conf",
 					     "/etc/ld.so.conf.d", "/etc/alternatives", "/dev/null", "/dev/urandom", "/dev/kvm" };
+	/* Its own fds and maps. Who is root may write to the host's settings in /proc/sys without any capability (core_pattern is a program). */
+	static const char *const own[] = { "subset=pid" };
 	_cleanup_close_ int proc = FD_NONE, place = FD_NONE;
 	_cleanup_free_ char *folder = strdup(program);
 	char *slash = folder != NULL ? strrchr(folder, '/') : NULL;
@@ -91,7 +93,8 @@ static int fill_program_root(int root, const char *program)
 		r = bind_same(root, folder);
 	}
 	if (r == 0)
-		r = mount_new("proc", "proc", NULL, 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, &proc);
+		r = mount_new("proc", "proc", own, ARRAY_SIZE(own),
+			      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, &proc);
 	if (r == 0)
 		r = path_mkdirs(root, "/proc", 0555, &place);
 	return r < 0 ? r : mount_attach(proc, place);
@@ -103,7 +106,8 @@ int vm_jail_program_root(const char *dir, const char *program)
 	_cleanup_close_ int root = FD_NONE, at = FD_NONE;
 	int r;
 
-	if (unshare(CLONE_NEWNS) < 0)
+	/* Its own filter of system calls leaves those of System V's IPC, whose objects of root's need no capability either. */
+	if (unshare(CLONE_NEWNS | CLONE_NEWIPC) < 0)
 		return ERR(-errno, "cannot make a mount namespace");
 	r = mount_isolate(MS_PRIVATE);
 	if (r == 0)

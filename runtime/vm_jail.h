@@ -18,8 +18,9 @@
 int vm_jail_root(const char *dir);
 
 /*
- * The same for a program that is executed afterwards: the root has the host's programs and libraries, read-only, and of
- * devices null, urandom and kvm; a file system proc; nothing else. program: its path, whose folder is there, too.
+ * The same for a program that is executed afterwards: the root has the host's programs and libraries, and of devices null,
+ * urandom and kvm; a file system proc, of processes only; nothing else; all of it read-only. An IPC namespace, too. program: its path,
+ * whose folder is there, too.
  */
 int vm_jail_program_root(const char *dir, const char *program);
 

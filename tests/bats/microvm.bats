@@ -201,6 +201,23 @@ cleanup() {
 	nacre delete "$ID"
 }
 
+@test "QEMU in its jail: nothing in its sight can be written" {
+	requires root microvm
+	local qemu
+	config '.annotations["run.nacre.vm.accel"] = "tcg"'
+	run_sleeping
+	qemu=$(pgrep -P "$(pid_of "$ID")" qemu)
+	# Root writes to /proc/sys without any capability: core_pattern is a program that the kernel starts outside of all jails.
+	equals "" "$(awk '$6 !~ /^ro(,|$)/' "/proc/$qemu/mountinfo")"
+	run ! test -e "/proc/$qemu/root/proc/sys"
+	for ns in ipc mnt; do
+		[[ $(readlink "/proc/$qemu/ns/$ns") != "$(readlink "/proc/$$/ns/$ns")" ]] || { echo "shares $ns"; return 1; }
+	done
+	grep -qE '^CapEff:\s0000000000000000$' "/proc/$qemu/status"
+	grep -qE '^CapBnd:\s0000000000000000$' "/proc/$qemu/status"
+	nacre delete --force "$ID"
+}
+
 @test "the supervisor is killed: everything ends with it" {
 	requires root microvm
 	run_sleeping
