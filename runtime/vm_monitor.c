@@ -124,7 +124,7 @@ static int start_monitor(struct arena *a, const struct vm_start *s, const struct
 			 struct vm_process *ret)
 {
 	struct own_monitor own = { .start = s, .machine = m };
-	struct vm_process_req q = { .what = "the monitor", .output = output };
+	struct vm_process_req q = { .what = "the monitor", .output = output, .own_pids = true };
 	const struct qemu_request qemu = {
 		.path = s->qemu,
 		.machine = m,

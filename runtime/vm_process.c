@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,14 +48,26 @@ static int set_stdio(int output)
 	return 0;
 }
 
+/*
+ * Of a parent that has ended before it was asked for, no signal comes. The kernel closes its files before it tells its children; its pid
+ * cannot be seen from a pid namespace below its own.
+ */
+static bool parent_is_there(const int lifeline[2])
+{
+	struct pollfd p = { .fd = lifeline[0], .events = POLLIN };
+
+	close(lifeline[1]);
+	return poll(&p, 1, 0) == 0;
+}
+
 /* In the child; never returns. */
-static void child(const struct vm_process_req *q, pid_t parent)
+static void child(const struct vm_process_req *q, const int lifeline[2])
 {
 	sigset_t none;
 	int r;
 
 	sigemptyset(&none);
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || getppid() != parent)
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || !parent_is_there(lifeline))
 		_exit(127);
 	r = set_stdio(q->output);
 	if (r == 0)
@@ -77,14 +91,26 @@ static void child(const struct vm_process_req *q, pid_t parent)
 
 int vm_process_start(const struct vm_process_req *q, struct vm_process *ret)
 {
-	pid_t parent = getpid(), pid = fork();
+	int lifeline[2];
+	pid_t pid;
 
+	if (q->own_pids && unshare(CLONE_NEWPID) < 0)
+		return ERR(-errno, "cannot make a pid namespace for %s", q->what);
+	if (pipe2(lifeline, O_CLOEXEC) < 0)
+		return ERR(-errno, "cannot make a pipe for %s", q->what);
+	pid = fork();
 	if (pid == 0)
-		child(q, parent);
-	if (pid < 0)
-		return ERR(-errno, "cannot make a process for %s", q->what);
+		child(q, lifeline);
+	close(lifeline[0]);
+	if (pid < 0) {
+		int r = ERR(-errno, "cannot make a process for %s", q->what);
+
+		close(lifeline[1]);
+		return r;
+	}
 	ret->what = q->what;
 	ret->pid = pid;
+	ret->lifeline = lifeline[1];
 	ret->pidfd = pidfd_open(pid, 0);
 	if (ret->pidfd < 0) {
 		int r = ERR(-errno, "cannot open the process of %s", q->what);
@@ -105,6 +131,7 @@ void vm_process_end(struct vm_process *p)
 		;
 	p->pid = 0;
 	fd_close(&p->pidfd);
+	fd_close(&p->lifeline);
 }
 
 void vm_process_reap(struct vm_process *p, char *ret, size_t size)
@@ -115,6 +142,7 @@ void vm_process_reap(struct vm_process *p, char *ret, size_t size)
 		;
 	p->pid = 0;
 	fd_close(&p->pidfd);
+	fd_close(&p->lifeline);
 	ret[0] = '\0';
 	if (WIFSIGNALED(status))
 		snprintf(ret, size, "%s was killed by signal %d", p->what, WTERMSIG(status));

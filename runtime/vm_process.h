@@ -2,6 +2,7 @@
 /* The processes below a microVM's supervisor: the file server and the monitor. They end when the supervisor does. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -10,9 +11,10 @@ struct vm_process {
 	const char *what;	/* for error texts: "the file server" */
 	pid_t pid;		/* 0: none */
 	int pidfd;
+	int lifeline;		/* open as long as we are there, by which it knows */
 };
 
-#define VM_PROCESS_NULL { .what = "", .pid = 0, .pidfd = -1 }
+#define VM_PROCESS_NULL { .what = "", .pid = 0, .pidfd = -1, .lifeline = -1 }
 
 struct vm_process_req {
 	const char *what;
@@ -24,6 +26,11 @@ struct vm_process_req {
 	int (*run)(void *data);
 	int (*prepare)(void *data);	/* before the program is executed: 0 or -errno with text; may be NULL */
 	void *data;
+	/*
+	 * It is the first of a pid namespace of its own: root without capabilities may still send signals to whatever is root's, and there
+	 * is nobody else's there. All that is started after it would be in that namespace as well, so it is the last one.
+	 */
+	bool own_pids;
 };
 
 /*

@@ -201,7 +201,7 @@ cleanup() {
 	nacre delete "$ID"
 }
 
-@test "QEMU in its jail: nothing in its sight can be written" {
+@test "QEMU in its jail: nothing in its sight can be written, and it is alone there" {
 	requires root microvm
 	local qemu
 	config '.annotations["run.nacre.vm.accel"] = "tcg"'
@@ -210,7 +210,8 @@ cleanup() {
 	# Root writes to /proc/sys without any capability: core_pattern is a program that the kernel starts outside of all jails.
 	equals "" "$(awk '$6 !~ /^ro(,|$)/' "/proc/$qemu/mountinfo")"
 	run ! test -e "/proc/$qemu/root/proc/sys"
-	for ns in ipc mnt; do
+	[[ $(awk '/^NSpid/ { print $NF }' "/proc/$qemu/status") == 1 ]]
+	for ns in pid ipc mnt; do
 		[[ $(readlink "/proc/$qemu/ns/$ns") != "$(readlink "/proc/$$/ns/$ns")" ]] || { echo "shares $ns"; return 1; }
 	done
 	grep -qE '^CapEff:\s0000000000000000$' "/proc/$qemu/status"
