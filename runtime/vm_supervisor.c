@@ -292,7 +292,7 @@ static int start_children(struct vm_supervisor *vm)
 	return r < 0 ? r : vm_guest_open(vm, take_fd(&channel));
 }
 
-static int enter_jail(const struct vm_start *s)
+static int enter_jail(const struct vm_supervisor *vm)
 {
 	static const char *const names[] = {
 		"read", "write", "readv", "writev", "pread64", "pwrite64", "close", "fstat", "newfstatat", "ftruncate", "lseek", "fcntl", "recvmsg",
@@ -302,15 +302,16 @@ static int enter_jail(const struct vm_start *s)
 	};
 	const struct vm_jail_call narrow[] = {
 		{ "ioctl", 1, TIOCGWINSZ },
-		/* The monitor and the file server are the only processes of ours that are left to it; itself by raise(3). */
-		{ "kill", 1, SIGKILL },
+		/* Its children, and itself by raise(3). */
+		{ "kill", 0, (uint64_t)vm->monitor.pid },
+		{ "kill", 0, (uint64_t)vm->file_server.pid },
 		{ "tgkill", 0, (uint64_t)getpid() },
 		/* vm_end_as() */
 		{ "prlimit64", 1, RLIMIT_CORE },
 	};
 	const struct vm_jail_calls calls = { .names = names, .n_names = ARRAY_SIZE(names), .narrow = narrow,
 					     .n_narrow = ARRAY_SIZE(narrow) };
-	int r = vm_jail_root(s->share.dir);
+	int r = vm_jail_root(vm->start->share.dir);
 
 	if (r == 0)
 		r = vm_jail_privileges();
@@ -386,7 +387,7 @@ static int prepare(struct vm_supervisor *vm)
 		r = vm_server_open(vm);
 	if (r == 0)
 		r = add_source(vm, &vm->sync_source, vm->sync, sync_ready);
-	return r < 0 ? r : enter_jail(s);
+	return r < 0 ? r : enter_jail(vm);
 }
 
 /* ---- while it runs ---- */
