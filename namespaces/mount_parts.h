@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What mount.c shares with mount_live.c: the steps of one mount. Private to them. Errors have a text unless it says else. */
+/* The steps of one mount, for mount.c and mount_live.c. Private to namespaces/mount*.c. Errors have a text unless it says else. */
 #pragma once
 
 #include <stdbool.h>
@@ -14,6 +14,14 @@ int mount_bind_target(const struct mount_context *c, const struct mount_req *m, 
 
 /* A new file system, detached, with these MOUNT_ATTR_*; with the kernel's own words when it refuses. */
 int mount_fs(const struct mount_req *m, uint64_t attrs, int *ret_fd);
+/* The same at its mount point, with all its options, by the shorter of the two ways that can (mount_fs(), mount(2)). */
+int mount_fs_at(const struct mount_context *c, const struct mount_req *m);
+
+/* remount: of the mount that is at the target; data and superblock flags when there are any. */
+int mount_remount(const struct mount_context *c, const struct mount_req *m);
+
+/* copy-symlink: no mount, the same symlink as link's (O_PATH) at the target. What is there already must be just that. */
+int mount_copy_symlink(const struct mount_context *c, const struct mount_req *m, int link);
 
 /* The words of m about attributes and propagation. No text. */
 int mount_tree_attributes(const struct mount_req *m, int tree, bool default_slave);
@@ -37,4 +45,5 @@ void covered_mode_deinit(struct covered_mode *keep);
 /* tmpcopyup: of what is below from. */
 int mount_fill_tmpfs(const struct mount_req *m, int from, int to);
 
+/* A detached mount on top of its mount point, which is of the same kind (directory or not). */
 int mount_attach_at(const struct mount_req *m, int mountfd, int target);
