@@ -24,6 +24,14 @@ add_line() {
 	echo "$2" >>"$1"
 }
 
+# What slirp4netns opens; udev, where there is one, lets everybody.
+open_tun() {
+	[[ ! -e $T/tun ]] || return 0
+	mknod -m 666 "$T/tun" c 10 200
+	[[ -e /dev/net/tun ]] || { mkdir -p /dev/net && mknod /dev/net/tun c 10 200; }
+	mount --bind "$T/tun" /dev/net/tun
+}
+
 # user_begin: the user, its home $T/home and its runtime folder; engine_as is the command that does something as the user.
 user_begin() {
 	mkdir -p "$T/home/.config/containers" "$T/tmp"
@@ -34,6 +42,7 @@ user_begin() {
 	add_line /etc/subuid "engines:200000:65536"
 	add_line /etc/subgid "engines:200000:65536"
 	chown -R "$engine_user:$engine_user" "$T/home" "$T/tmp"
+	open_tun
 	if [[ -d /run/systemd/system ]]; then
 		systemctl start "user@$engine_user"
 	else
@@ -44,6 +53,6 @@ user_begin() {
 }
 
 # as_user SCRIPT [ARGUMENT...]: in the user's home.
-as_user() { "${engine_as[@]}" sh -euc "cd; $1" sh "${@:2}"; }
+as_user() { "${engine_as[@]}" sh -uc "cd; $1" sh "${@:2}"; }
 
 user_end() { [[ ! -d /run/systemd/system ]] || systemctl stop "user@$engine_user"; }

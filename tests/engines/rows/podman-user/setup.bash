@@ -24,7 +24,7 @@ engine_begin() {
 	as_user 'podman import "$1" busybox' "$T/rootfs.tar"
 }
 
-engine_reset() { as_user 'podman pod rm -f -t 0 -a; podman rm -f -t 0 -a; podman volume rm -f -a'; }
+engine_reset() { as_user 'podman pod rm -f -t 0 -a; podman rm -f -t 0 -a; podman volume rm -f -a; podman network prune -f'; }
 
 engine_end() {
 	as_user 'podman system migrate' || true
