@@ -13,6 +13,7 @@
 	{ 0, "console-socket", "PATH", "unix socket that receives the terminal's master", OPTION_STRING,               \
 	  AT(create.console_socket) },                                                                                 \
 	{ 0, "pid-file", "FILE", "write the process' pid there", OPTION_STRING, AT(create.pid_file) },                 \
+	{ 0, "isolation", "NAME", "container or microvm; also before the command", OPTION_STRING, AT(create.isolation) }, \
 	{ 0, "pidfd-socket", "PATH", "unix socket that receives the process' pidfd", OPTION_STRING,                    \
 	  AT(create.pidfd_socket) },                                                                                   \
 	{ 0, "no-pivot", NULL, "move and chroot instead of pivot_root (a root on ramfs)", OPTION_BOOL,                 \

@@ -11,19 +11,20 @@
 
 struct flags {
 	bool json;
-	const char *id, *config;
+	const char *id, *config, *isolation;
 };
 
 static const struct option_row rows[] = {
 	{ 0, "json", NULL, "as JSON", OPTION_BOOL, offsetof(struct flags, json) },
 	{ 'f', "config", "FILE", "use FILE instead of the bundle's config.json", OPTION_STRING,
 	  offsetof(struct flags, config) },
+	{ 0, "isolation", "NAME", "container or microvm; also before the command", OPTION_STRING, offsetof(struct flags, isolation) },
 	{ 0, "id", "ID", "the container's ID (default: explain)", OPTION_STRING, offsetof(struct flags, id) },
 };
 
 static int cmd_explain(const struct globals *g, int argc, char **argv)
 {
-	struct flags f = { false, "explain", NULL };
+	struct flags f = { .id = "explain" };
 	struct create_options o = { .root = NULL };
 	_cleanup_plan_ struct plan *plan = NULL;
 	const struct backend_ops *ops = NULL;
@@ -37,6 +38,7 @@ static int cmd_explain(const struct globals *g, int argc, char **argv)
 	o.bundle = n > 0 ? operands[0] : ".";
 	o.id = f.id;
 	o.config = f.config;
+	o.isolation = f.isolation;
 	r = container_check_id(o.id);
 	if (r == 0)
 		r = globals_create_options(g, &o);

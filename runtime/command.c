@@ -23,49 +23,78 @@ void command_print_help(const struct command *c)
 	options_print(c->options, c->n_options);
 }
 
+struct words {
+	int argc;
+	char **argv;
+	int at;			/* the next; after an error the one that is wrong */
+	char **operands;
+	int n;
+	bool help;
+};
+
+static int parse_options(const struct command *c, void *dest, struct words *w)
+{
+	return options_parse(c->options, c->n_options, dest, w->argc, w->argv, &w->at, &w->help);
+}
+
 /*
  * Options may stand behind the ID, too, as runc takes them ("update ID --pids-limit 20"); not where what follows is another program's
  * (exec, ps). The operands are moved together at the beginning of argv. "--" ends the options.
  */
-static int parse_all(const struct command *c, void *dest, int argc, char **argv, int *ret_n, bool *ret_help)
+static int parse_all(const struct command *c, void *dest, struct words *w)
 {
 	bool ended = false;
-	int n = 0, r = 0;
+	int r = 0;
 
-	*ret_help = false;
-	for (int at = 0; r == 0 && !*ret_help && at < argc;) {
-		int from = at;
+	w->operands = w->argv;
+	while (r == 0 && !w->help && w->at < w->argc) {
+		int from = w->at;
 
 		if (!ended)
-			r = options_parse(c->options, c->n_options, dest, argc, argv, &at, ret_help);
-		ended = ended || (at > from && str_eq(argv[at - 1], "--"));
-		if (r == 0 && !*ret_help && at < argc)
-			argv[n++] = argv[at++];
+			r = parse_options(c, dest, w);
+		ended = ended || (w->at > from && str_eq(w->argv[w->at - 1], "--"));
+		if (r == 0 && !w->help && w->at < w->argc)
+			w->argv[w->n++] = w->argv[w->at++];
 	}
-	*ret_n = n;
 	return r;
+}
+
+static int parse_first(const struct command *c, void *dest, struct words *w)
+{
+	int r = parse_options(c, dest, w);
+
+	w->operands = w->argv + w->at;
+	w->n = w->argc - w->at;
+	return r;
+}
+
+/* r: of the options, at word. One that is nacre's own has only the wrong place. */
+static int refused(const struct command *c, int r, const char *word)
+{
+	r = ERR_CONTEXT(r, "%s", c->name);
+	if (options_have(global_rows, n_global_rows, word) && !options_have(c->options, c->n_options, word))
+		return ERR_HINT(r, "it stands before the command: nacre %s %s", word, c->name);
+	return ERR_HINT(r, "see nacre %s --help", c->name);
 }
 
 int command_options(const struct command *c, void *dest, int argc, char **argv, char ***ret_operands, int *ret_n)
 {
-	bool help;
-	int at = 0, n = 0;
-	int r = c->max_operands >= 0 ? parse_all(c, dest, argc, argv, &n, &help) :
-				       options_parse(c->options, c->n_options, dest, argc, argv, &at, &help);
+	struct words w = { .argc = argc, .argv = argv };
+	int r = c->max_operands >= 0 ? parse_all(c, dest, &w) : parse_first(c, dest, &w);
 
 	if (r < 0)
-		return ERR_HINT(ERR_CONTEXT(r, "%s", c->name), "see nacre %s --help", c->name);
-	if (help) {
+		return refused(c, r, w.at < argc ? argv[w.at] : "");
+	if (w.help) {
 		command_print_help(c);
 		return COMMAND_HELP;
 	}
-	*ret_operands = argv + at;
-	*ret_n = c->max_operands >= 0 ? n : argc - at;
-	if (*ret_n < c->min_operands)
+	*ret_operands = w.operands;
+	*ret_n = w.n;
+	if (w.n < c->min_operands)
 		return ERR_HINT(ERR_PLAIN(-EINVAL, "%s: needs %s", c->name, c->operands), "see nacre %s --help", c->name);
-	if (c->max_operands >= 0 && *ret_n > c->max_operands)
-		return ERR_HINT(ERR_PLAIN(-EINVAL, "%s: unexpected \"%s\"", c->name, argv[c->max_operands]), "see nacre %s --help",
-				c->name);
+	if (c->max_operands >= 0 && w.n > c->max_operands)
+		return ERR_HINT(ERR_PLAIN(-EINVAL, "%s: unexpected \"%s\"", c->name, w.operands[c->max_operands]),
+				"see nacre %s --help", c->name);
 	return 0;
 }
 
@@ -106,7 +135,8 @@ static int cgroup_manager(const struct globals *g, enum cgroup_manager *ret)
 int globals_create_options(const struct globals *g, struct create_options *o)
 {
 	o->root = g->root;
-	o->isolation = g->isolation;
+	if (o->isolation == NULL)	/* no option of the command's own */
+		o->isolation = g->isolation;
 	o->program = g->program;
 	o->host_config = g->host_config;
 	o->debug = g->debug;

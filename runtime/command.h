@@ -20,6 +20,10 @@ struct globals {
 	bool debug, systemd_cgroup;
 };
 
+/* The options before the command, of main.c's table. */
+extern const struct option_row global_rows[];
+extern const size_t n_global_rows;
+
 struct command {
 	const char *name;
 	const char *operands;		/* "ID [SIGNAL]" */

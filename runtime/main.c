@@ -36,7 +36,7 @@ struct main_flags {
 
 #define AT(field) offsetof(struct main_flags, field)
 
-static const struct option_row rows[] = {
+const struct option_row global_rows[] = {
 	{ 0, "root", "DIR", "where the containers' state is (default: /run/nacre)", OPTION_STRING, AT(g.root) },
 	{ 0, "log", "FILE", "write errors there, too; also file:FILE, journald:ID, syslog:ID", OPTION_STRING, AT(g.log) },
 	{ 0, "log-format", "text|json", "how (default: text)", OPTION_STRING, AT(g.log_format) },
@@ -52,6 +52,8 @@ static const struct option_row rows[] = {
 	{ 'v', "version", NULL, "print the version", OPTION_BOOL, AT(version) },
 };
 
+const size_t n_global_rows = ARRAY_SIZE(global_rows);
+
 static void print_help(void)
 {
 	puts("Usage: nacre [OPTIONS] COMMAND [OPTIONS] [OPERANDS]\n\n"
@@ -59,7 +61,7 @@ static void print_help(void)
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		printf("  %-10s %s\n", commands[i]->name, commands[i]->summary);
 	puts("\nOptions:");
-	options_print(rows, ARRAY_SIZE(rows));
+	options_print(global_rows, n_global_rows);
 	puts("\nnacre COMMAND --help tells more; so does man nacre.");
 }
 
@@ -185,7 +187,7 @@ static int run(int argc, char **argv, const struct command **ret_c)
 	struct main_flags f = { .g = { .program = argv[0] } };
 	bool help;
 	int at = 1;
-	int r = options_parse(rows, ARRAY_SIZE(rows), &f, argc, argv, &at, &help);
+	int r = options_parse(global_rows, n_global_rows, &f, argc, argv, &at, &help);
 
 	if (r == 0)
 		r = set_log(&f.g);

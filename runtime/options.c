@@ -172,6 +172,17 @@ int options_parse(const struct option_row *rows, size_t n, void *dest, int argc,
 	return 0;
 }
 
+bool options_have(const struct option_row *rows, size_t n, const char *word)
+{
+	size_t len;
+	const char *name;
+
+	if (word[0] != '-' || word[1] == '\0')
+		return false;
+	name = long_name(word, &len);
+	return find_long(rows, n, name, len) != NULL;
+}
+
 void options_print(const struct option_row *rows, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {

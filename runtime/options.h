@@ -38,5 +38,8 @@ struct option_row {
  */
 int options_parse(const struct option_row *rows, size_t n, void *dest, int argc, char **argv, int *at, bool *ret_help);
 
+/* Is word ("--xx", "--xx=v", "-xx") one of these, by its long name? */
+bool options_have(const struct option_row *rows, size_t n, const char *word);
+
 /* The rows as help text on stdout. */
 void options_print(const struct option_row *rows, size_t n);

@@ -7,7 +7,7 @@ _nacre_commands="run create start exec kill delete state list ps stats events pa
 
 # The options of command $1 ("": the global ones).
 _nacre_options() {
-	local create="-b --bundle -f --config --console-socket --pid-file --pidfd-socket --no-pivot --no-new-keyring --preserve-fds"
+	local create="-b --bundle -f --config --console-socket --pid-file --isolation --pidfd-socket --no-pivot --no-new-keyring --preserve-fds"
 	case $1 in
 	'') echo "--root --log --log-format --log-level --debug --cgroup-manager --systemd-cgroup --isolation --host-config --rootless -v --version" ;;
 	create) echo "$create" ;;
@@ -31,7 +31,7 @@ _nacre_options() {
 	stats) echo "-f --format --interval --no-stream" ;;
 	events) echo "--interval --stats" ;;
 	spec) echo "-b --bundle -f --file --rootless" ;;
-	explain) echo "--json -f --config --id" ;;
+	explain) echo "--json -f --config --isolation --id" ;;
 	esac
 	echo "-h --help"
 }
@@ -44,7 +44,7 @@ _nacre_value() {
 	:--log-format) echo "text json" ;;
 	:--log-level) echo "error warning info debug" ;;
 	:--cgroup-manager) echo "cgroupfs systemd disabled" ;;
-	:--isolation) echo "container microvm" ;;
+	*:--isolation) echo "container microvm" ;;
 	:--rootless) echo "true false auto" ;;
 	list:--format | list:-f | ps:--format | ps:-f | stats:--format | stats:-f) echo "table json" ;;
 	delete:-f) ;;

@@ -73,6 +73,18 @@ COMMANDS='run create start exec kill delete state list ps stats events pause res
 	done
 }
 
+@test "a global option behind the command: where it stands" {
+	requires script
+	refused 1 'unknown option "--debug"' list --debug
+	equals "hint: it stands before the command: nacre --debug list" "$(hint list --debug)"
+	equals "hint: it stands before the command: nacre --log=/x state" "$(hint state "$ID" --log=/x)"
+	# The command's own are not meant.
+	refused 1 "flag needs an argument" run "$ID" --isolation
+	equals "hint: see nacre run --help" "$(hint run "$ID" --isolation)"
+}
+# For people: on a terminal only.
+hint() { script -qec "$NACRE_BIN $*" /dev/null </dev/null | tr -d '\r' | sed -n 's/^ *\(hint: \)/\1/p'; }
+
 @test "an operand is missing" {
 	local command
 	for command in run create start kill delete state ps events pause resume; do

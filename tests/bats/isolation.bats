@@ -49,6 +49,20 @@ has_step() { steps | grep -qxF -- "$1" || { steps; echo "no step: $1"; return 1;
 	chosen container --isolation=container
 }
 
+@test "the option may stand behind the command, and wins there" {
+	run --separate-stderr nacre explain --isolation microvm --json
+	equals microvm "$(jq -r .isolation <<<"$output")"
+	run --separate-stderr nacre --isolation microvm explain --json --isolation=container
+	equals container "$(jq -r .isolation <<<"$output")"
+	args true
+	refused 1 'option --isolation: "jail"' create --isolation jail "$ID"
+	# Refused for a reason that only microVMs have: so it would be one.
+	config '.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 1}]
+		| .linux.gidMappings = .linux.uidMappings | .vm = {kernel: {path: "/no/such"}}'
+	refused 1 /no/such run "$ID" --isolation microvm
+	refused 1 /no/such create --isolation microvm "$ID"
+}
+
 # as_vm: every nacre of this test is called nacre-vm.
 as_vm() {
 	ln -s "$(realpath "$NACRE_BIN")" "$T/nacre-vm"
