@@ -35,7 +35,9 @@ enum pod_part pod_part(const struct spec *s)
 		sandbox = sandbox || str_eq(word, "sandbox");
 		other = other || !str_eq(word, "sandbox");
 	}
-	return sandbox && !other ? POD_SANDBOX : POD_NONE;
+	if (other)
+		return POD_CONTAINER;
+	return sandbox ? POD_SANDBOX : POD_NONE;
 }
 
 /* "…/SANDBOX/…/shm": where both engines keep it, below a folder of the sandbox's. */

@@ -10,6 +10,8 @@
  * no annotations here. A pod's author has: an engine hands the pod's on, containerd those that its table allows, CRI-O those
  * that it does not know. The engine's own word about a container stands over them, but it does not know the other engine's: so
  * the words of both must agree. A container that one engine calls a container is none's sandbox, whatever else is written there.
+ * And what a pod may not choose is so for all that has such an annotation, whatever it says: who could write an unknown word
+ * beside the engine's would else be out of the pod by it.
  */
 #pragma once
 
@@ -18,7 +20,7 @@ struct spec;
 enum pod_part {
 	POD_NONE,
 	POD_SANDBOX,
-	POD_CONTAINER,
+	POD_CONTAINER,	/* or something else of a pod */
 };
 
 /* Annotations: "sandbox" or "container". */

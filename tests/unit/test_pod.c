@@ -32,16 +32,17 @@ TEST(parts)
 		{ "\"x\":\"sandbox\"", POD_NONE },
 		{ CONTAINERD("sandbox"), POD_SANDBOX },
 		{ CONTAINERD("container"), POD_CONTAINER },
-		{ CONTAINERD("Sandbox"), POD_NONE },
-		{ CONTAINERD(""), POD_NONE },
+		/* In a pod, whatever it is there. */
+		{ CONTAINERD("Sandbox"), POD_CONTAINER },
+		{ CONTAINERD(""), POD_CONTAINER },
 		{ CRIO("sandbox"), POD_SANDBOX },
 		{ CRIO("container"), POD_CONTAINER },
 		{ CONTAINERD("sandbox") "," CRIO("sandbox"), POD_SANDBOX },
 		/* A pod's author has written the other engine's word. */
 		{ CONTAINERD("container") "," CRIO("sandbox"), POD_CONTAINER },
 		{ CONTAINERD("sandbox") "," CRIO("container"), POD_CONTAINER },
-		{ CONTAINERD("sandbox") "," CRIO("x"), POD_NONE },
-		{ CONTAINERD("") "," CRIO("sandbox"), POD_NONE },
+		{ CONTAINERD("sandbox") "," CRIO("x"), POD_CONTAINER },
+		{ CONTAINERD("") "," CRIO("sandbox"), POD_CONTAINER },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
