@@ -105,6 +105,20 @@ static int warn_no_limits(struct plan *p)
 	return 0;
 }
 
+/*
+ * CVE-2024-3154: a pod's annotations may be its author's, and a unit's properties can restart the host (SuccessAction), stop its
+ * services (Conflicts) and take limits away. These are what engines write there themselves, and only about how the unit ends. A user's
+ * manager has no more rights than the user, whose pod it is (podman).
+ */
+static int check_pods_property(const struct plan *p, const char *name)
+{
+	static const char *const harmless[] = { "After", "CollectMode", "DefaultDependencies", "Delegate", "KillSignal", "TimeoutStopSec",
+						"TimeoutStopUSec" };
+
+	return p->pod == POD_NONE || p->scope.user || str_in(name, harmless, ARRAY_SIZE(harmless)) ? 0 :
+		       ERR_PLAIN(-EPERM, "is a property of a unit of the host, which no pod may choose");
+}
+
 /* Annotations org.systemd.property.NAME, as other runtimes know them. */
 static int build_unit_properties(struct plan *p)
 {
@@ -122,7 +136,9 @@ static int build_unit_properties(struct plan *p)
 		if (!str_starts(a->key, prefix))
 			continue;
 		v[n] = (struct cgroup_unit_property){ a->key + strlen(prefix), a->value };
-		r = cgroup_unit_property_check(&v[n++]);
+		r = check_pods_property(p, v[n].name);
+		if (r == 0)
+			r = cgroup_unit_property_check(&v[n++]);
 		if (r < 0)
 			return ERR_CONTEXT(r, "config.json: annotations[\"%s\"]", a->key);
 	}

@@ -7,6 +7,7 @@
 #include <sys/mount.h>
 
 #include "namespaces/procfs.h"
+#include "namespaces/userns.h"
 #include "oci/spec.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
@@ -192,10 +193,19 @@ static int check_stop_signal(const struct plan *p)
 	return 0;
 }
 
+/* Those of the host's root are not for who may have written a pod's annotations. A user's engine gives the user's own (podman). */
+static int check_groups(const struct plan *p)
+{
+	return p->has_process && p->process.keep_groups && p->pod != POD_NONE && userns_is_initial() ?
+		       ERR_PLAIN(-EPERM, "config.json: annotations[\"" ANNOTATION_KEEP_GROUPS "\"]: no pod may choose the groups of who starts it") : 0;
+}
+
 int plan_check(const struct plan *p)
 {
 	int r = check_lsm(p);
 
+	if (r == 0)
+		r = check_groups(p);
 	if (r == 0)
 		r = check_stop_signal(p);
 

@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <sys/mount.h>
 
+#include "namespaces/userns.h"
 #include "oci/spec.h"
 #include "runtime/base/err.h"
 #include "runtime/base/str.h"
+#include "runtime/caller.h"
 #include "runtime/plan.h"
 #include "tests/unit/test.h"
 
@@ -153,6 +155,56 @@ TEST(manager_disabled)
 	CHECK(p != NULL && p->cgroup_path == NULL);
 }
 
+#define ANNOTATED(part, key, value) \
+	HEAD ",\"annotations\":{\"io.kubernetes.cri-o.ContainerType\":\"" part "\",\"" key "\":\"" value "\"},\"linux\":{" NS "}}"
+
+/* The groups of the host's root, in a pod; those of a user, whose pod it is, are the user's. */
+TEST(groups_of_a_pod)
+{
+	_cleanup_plan_ struct plan *p = NULL;
+
+	err_clear();
+	CHECK_INT(build(ANNOTATED("container", "run.oci.keep_original_groups", "1"), NULL, &p), userns_is_initial() ? -EPERM : 0);
+	CHECK(!userns_is_initial() || strstr(err_text(), "run.oci.keep_original_groups") != NULL);
+}
+
+/* CVE-2024-3154: what a pod's author may have written. */
+TEST(annotations_of_a_pod)
+{
+	const struct plan_options o = { .id = "x", .bundle = "/bundle", .cgroup_manager = CGROUP_MANAGER_SYSTEMD };
+
+	if (caller_is_user()) {
+		test_skip("a user's manager is the user's");
+		return;
+	}
+#define CASES(part_) \
+	{ ANNOTATED(part_, "org.systemd.property.SuccessAction", "'reboot-force'"), "org.systemd.property.SuccessAction" }, \
+	{ ANNOTATED(part_, "org.systemd.property.Conflicts", "['sshd.service']"), "which no pod may choose" }, \
+	{ ANNOTATED(part_, "org.systemd.property.MemoryMax", "uint64 1"), "which no pod may choose" }, \
+	{ ANNOTATED(part_, "run.oci.keep_original_groups", "0"), NULL }, \
+	{ ANNOTATED(part_, "org.systemd.property.CollectMode", "'inactive-or-failed'"), NULL }, \
+	{ ANNOTATED(part_, "org.systemd.property.TimeoutStopUSec", "uint64 30000000"), NULL }, \
+	{ ANNOTATED(part_, "org.systemd.property.After", "['crio.service']"), NULL }, \
+	{ ANNOTATED(part_, "org.systemd.property.DefaultDependencies", "true"), NULL }, \
+	{ ANNOTATED(part_, "org.systemd.property.Delegate", "true"), NULL }
+	static const struct {
+		const char *text, *want;	/* NULL: taken */
+	} cases[] = {
+		CASES("container"), CASES("sandbox"), CASES("x"),
+		/* Elsewhere they are the engine's, or the user's. */
+		{ HEAD ",\"annotations\":{\"org.systemd.property.MemoryHigh\":\"uint64 1\",\"run.oci.keep_original_groups\":\"1\"},\"linux\":{" NS "}}", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_plan_ struct plan *p = NULL;
+
+		err_clear();
+		CHECK_INT(build(cases[i].text, &o, &p), cases[i].want == NULL ? 0 : -EPERM);
+		if (cases[i].want != NULL && !CHECK(strstr(err_text(), cases[i].want) != NULL))
+			printf("#   case %zu: %s\n", i, err_text());
+	}
+}
+
 TEST(refusals)
 {
 	static const struct {
@@ -197,4 +249,5 @@ TEST(refusals)
 	}
 }
 
-TEST_MAIN(CASE(defaults), CASE(mounts), CASE(live_mounts), CASE(idmap), CASE(manager_disabled), CASE(refusals))
+TEST_MAIN(CASE(defaults), CASE(mounts), CASE(live_mounts), CASE(idmap), CASE(manager_disabled), CASE(groups_of_a_pod), CASE(annotations_of_a_pod),
+	  CASE(refusals))
