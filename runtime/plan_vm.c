@@ -79,11 +79,24 @@ const char *vm_monitor_name(enum vm_monitor m)
 	return names[m];
 }
 
+/* A pod's annotations may be its author's, who is who the wall is there against: an emulator is a weaker one than KVM. */
+static int check_pods_monitor(const struct plan *p, const struct vm_host *host)
+{
+	enum vm_monitor usual = VM_MONITOR_KVM;
+	const char *why;
+	int r = p->pod == POD_NONE ? 0 : vm_monitor_choose(p->arena, NULL, p->spec->vm.hypervisor.path != NULL, host, &usual, &why);
+
+	return r < 0 || p->pod == POD_NONE || usual == p->vm.monitor ? r :
+		       ERR_PLAIN(-EPERM, "a pod cannot have another monitor than is usual on this host (%s)", vm_monitor_name(usual));
+}
+
 static int build_monitor(struct plan *p, const struct vm_host *host)
 {
 	int r = vm_monitor_choose(p->arena, spec_annotation(p->spec, ANNOTATION_VM_ACCEL), p->spec->vm.hypervisor.path != NULL, host,
 				  &p->vm.monitor, &p->vm.monitor_why);
 
+	if (r == 0)
+		r = check_pods_monitor(p, host);
 	return r < 0 && r != -ENOMEM ? ERR_CONTEXT(r, "config.json: annotations[\"" ANNOTATION_VM_ACCEL "\"]") : r;
 }
 

@@ -138,6 +138,31 @@ TEST(monitors)
 	}
 }
 
+/* Another monitor than the host's is a weaker wall, and may be the wish of who is behind it. */
+TEST(monitor_of_a_pod)
+{
+#define IN_POD(accel) \
+	HEAD "," NS "},\"annotations\":{\"run.nacre.vm.accel\":\"" accel "\",\"io.kubernetes.cri.container-type\":\"container\"}}"
+	static const struct {
+		const char *text;
+		const struct vm_host *host;
+		int want;
+	} cases[] = {
+		{ IN_POD("auto"), &with_kvm, 0 },     { IN_POD("kvm"), &with_kvm, 0 },	  { IN_POD("tcg"), &with_kvm, -EPERM },
+		{ IN_POD("qemu"), &with_kvm, -EPERM }, { IN_POD("tcg"), &without_kvm, 0 }, { IN_POD("auto"), &without_kvm, 0 },
+		{ IN_POD("fast"), &with_kvm, -EINVAL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_plan_ struct plan *p = NULL;
+
+		if (!CHECK_INT(build(cases[i].text, "{}", cases[i].host, &p), cases[i].want))
+			printf("#   case %zu: %s\n", i, err_text());
+		if (cases[i].want == -EPERM)
+			CHECK(strstr(err_text(), "annotations[\"run.nacre.vm.accel\"]: a pod cannot have another monitor") != NULL);
+	}
+}
+
 TEST(console)
 {
 	_cleanup_plan_ struct plan *p = NULL, *q = NULL;
@@ -211,5 +236,5 @@ TEST(long_command_line)
 	CHECK(strstr(err_text(), "vm.kernel.parameters: the command line would have 2") != NULL);
 }
 
-TEST_MAIN(CASE(defaults), CASE(from_config_json), CASE(from_the_file), CASE(monitors), CASE(console), CASE(sizes), CASE(refusals),
-	  CASE(long_command_line))
+TEST_MAIN(CASE(defaults), CASE(from_config_json), CASE(from_the_file), CASE(monitors), CASE(monitor_of_a_pod), CASE(console), CASE(sizes),
+	  CASE(refusals), CASE(long_command_line))
