@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sec_intruder CANARY MILLISECONDS: what a hostile process in a container tries against every other
+ * sec_intruder CANARY MILLISECONDS [trace]: what a hostile process in a container tries against every other
  * process that appears in its pid namespace (a runtime on its way in): to write to its program file,
  * and to climb out by its directories. CANARY is a host path that must not be reachable.
+ * With trace, also to take the process over by ptrace(2), with all that it may.
  * Prints what it reached; "seen N" at the end.
  */
 #include <dirent.h>
@@ -10,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +21,7 @@
 
 static const char *canary;
 static unsigned long reached;
+static int tracing;
 
 static long now_ms(void)
 {
@@ -83,11 +87,33 @@ static void write_held(void)
 	}
 }
 
+/* What has executed a program of the image already is the container's, and no prize. */
+static void trace(pid_t pid)
+{
+	char path[64];
+	int status, fd;
+
+	if (ptrace(PTRACE_SEIZE, pid, NULL, NULL) < 0)
+		return;
+	(void)ptrace(PTRACE_INTERRUPT, pid, NULL, NULL);
+	if (waitpid(pid, &status, __WALL) != pid || !WIFSTOPPED(status))
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	fd = open(path, O_RDONLY);
+	if ((fd < 0 || !is_of_image(fd)) && reached++ < 5)
+		printf("traces a process that enters\n");
+	if (fd >= 0)
+		close(fd);
+	(void)ptrace(PTRACE_DETACH, pid, NULL, NULL);
+}
+
 static void attack(const char *pid)
 {
 	static const char *const links[] = { "cwd", "root" };
 	char path[300];
 
+	if (tracing)
+		trace((pid_t)atoi(pid));
 	hold_program(pid);
 	for (size_t i = 0; i < 2; i++) {
 		snprintf(path, sizeof(path), "/proc/%s/%s", pid, links[i]);
@@ -148,6 +174,7 @@ int main(int argc, char **argv)
 		return 2;
 	setvbuf(stdout, NULL, _IOLBF, 0); /* it may be killed at any time */
 	canary = argv[1];
+	tracing = argc > 3 && strcmp(argv[3], "trace") == 0;
 	end = now_ms() + atol(argv[2]);
 	do {
 		unsigned int last = highest(&seen);
