@@ -118,6 +118,12 @@ static size_t utf8_sequence(const unsigned char *s)
 	return n;
 }
 
+/* C0, DEL, or one of C1 (two bytes, n), which begin terminal commands as ESC does. */
+static bool is_control(const unsigned char *s, size_t n)
+{
+	return *s < 0x20 || *s == 0x7f || (n == 2 && s[0] == 0xc2 && s[1] < 0xa0);
+}
+
 /*
  * Text of ours with names of others in it: control characters would be terminal commands to
  * a person and break the line of a log. json: a JSON string's inside.
@@ -131,8 +137,8 @@ static void add_safe(struct buf *b, const char *text, bool json)
 			buf_printf(b, "\\%c", *s);
 		else if (!json && *s == '\n')
 			buf_puts(b, " ");
-		else if (*s < 0x20 || *s == 0x7f)
-			buf_printf(b, json ? "\\u%04x" : "\\x%02x", *s);
+		else if (is_control(s, n))
+			buf_printf(b, json ? "\\u%04x" : "\\x%02x", s[n == 2 ? 1 : 0]);
 		else if (n == 0)
 			buf_puts(b, "\xef\xbf\xbd");	/* U+FFFD */
 		else

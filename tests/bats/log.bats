@@ -51,6 +51,15 @@ load helpers
 	[[ "$(jq -r .msg "$T/log")" == *createRuntime* ]]
 }
 
+@test "an error with terminal commands, of C1 too, is text, and JSON, without any" {
+	# U+009B begins a command like ESC [ does, and U+009D one that sets the window's title.
+	try nacre --log "$T/log" --log-format json state $'a\u009b31m\u009d0;x\u00a0\x1b[2J\u00e9'
+	[ "$status" -eq 1 ]
+	[[ $stderr == *'"a\x9b31m\x9d0;x'$'\u00a0''\x1b[2J'$'\u00e9''"'* ]] || { printf '%q\n' "$stderr"; return 1; }
+	run ! grep -P '\xc2[\x80-\x9f]|\x1b' "$T/log"
+	[[ $(jq -r .msg "$T/log") == *$'"a\u009b31m\u009d0;x\u00a0\x1b[2J\u00e9"'* ]]
+}
+
 @test "JSON: an error with quotes, controls and bytes that are no UTF-8 is still JSON" {
 	run nacre --log "$T/log" --log-format json state $'a"\\\t\e\xff\xc3('
 	[ "$status" -eq 1 ]
