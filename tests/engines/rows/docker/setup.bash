@@ -38,4 +38,6 @@ engine_end() {
 	kill "$dockerd"
 	wait "$dockerd"
 	umount -l /run/containerd
+	# buildah and podman would read the folder's configuration.
+	unset DOCKER_HOST DOCKER_CONFIG
 }
