@@ -56,6 +56,7 @@ static void features(struct kvm_cpuid_entry2 *e, const struct cpuid_place *p)
 {
 	set_field(&e->ebx, 24, 31, p->index);
 	set_field(&e->ebx, 16, 23, BIT(id_bits(p->n_vcpus)));
+	set_bit(&e->ecx, 5, false);			/* VMX: see cpuid_normalise() */
 	set_bit(&e->ecx, 15, false);			/* PDCM: no performance MSRs */
 	set_bit(&e->ecx, 24, p->apic_timer);		/* KVM leaves it out: it cannot know of the irqchip */
 	set_bit(&e->ecx, 31, true);			/* hypervisor */
@@ -95,8 +96,9 @@ static void normalise_leaf(struct kvm_cpuid_entry2 *e, const struct cpuid_place 
 				set_bit(&e->edx, 29, false);	/* ARCH_CAPABILITIES: KVM emulates it, AMD has it not */
 		}
 		break;
-	case 0xa:
-		e->eax = e->ebx = e->ecx = e->edx = 0;	/* no performance counters */
+	case 0xa:					/* performance counters */
+	case 0x8000000a:				/* of SVM */
+		e->eax = e->ebx = e->ecx = e->edx = 0;
 		break;
 	case 0x40000001:
 		/*
@@ -108,6 +110,7 @@ static void normalise_leaf(struct kvm_cpuid_entry2 *e, const struct cpuid_place 
 		set_bit(&e->eax, 14, false);
 		break;
 	case 0x80000001:
+		set_bit(&e->ecx, 2, false);		/* SVM: see cpuid_normalise() */
 		if (amd)
 			set_bit(&e->ecx, 1, p->n_vcpus > 1);	/* the threads of HTT are cores */
 		break;

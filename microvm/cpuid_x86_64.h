@@ -25,6 +25,8 @@ struct cpuid_place {
 /*
  * From the answer of KVM_GET_SUPPORTED_CPUID (the host's processor with its own numbers in it) to what this
  * processor of the guest is told. KVM's own leaves (0x4000000x) stay: kvmclock, among others; but asynchronous page faults.
+ * Virtualization inside of the guest (VMX, SVM) is not offered, and so refused by KVM: no container has a use for it without
+ * /dev/kvm, and the emulation of it is where a guest's kernel has got at its host before (CVE-2021-3653, CVE-2021-3656).
  */
 void cpuid_normalise(struct cpuid *c, const struct cpuid_place *place);
 

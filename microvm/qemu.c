@@ -73,7 +73,8 @@ static void add_machine(struct line *l, const struct qemu_request *q)
 	add(l, arena_printf(l->a, "%u", m->vcpus));
 	if (q->kvm) {
 		add2(l, "-accel", "kvm");
-		add2(l, "-cpu", "host");
+		/* As our own monitor's guest: cpuid_x86_64.h. */
+		add2(l, "-cpu", "host,vmx=off,svm=off");
 	} else {
 		/* Several threads of TCG locked up once in ten boots, and one is as fast for one process. */
 		add2(l, "-accel", "tcg,thread=single");

@@ -32,6 +32,8 @@ setup() {
 	done
 	# Root without capabilities may send signals to all that is root's: the monitor, the last of them, sees nobody else's.
 	equals 1 "$(awk '/^NSpid/ { print $NF }' "/proc/$pid/status")"
+	# The host's processor has one of them, or this would not be run.
+	equals 0 "$(nacre exec "$ID" grep -cwE 'vmx|svm' /proc/cpuinfo || true)"
 	head -c 100000 /dev/urandom >"$T/data"
 	nacre exec "$ID" cat <"$T/data" >"$T/copy"
 	cmp "$T/data" "$T/copy"

@@ -98,7 +98,7 @@ static struct cpuid *host_cpuid(const char vendor[12], uint32_t leaves)
 	struct cpuid *c = calloc(1, sizeof(*c));
 	struct kvm_cpuid_entry2 zero = { .eax = leaves };
 	const struct kvm_cpuid_entry2 more[] = {
-		{ .function = 1, .eax = 0x306a9, .ebx = 0x7f400800, .ecx = 1U << 15 | 1, .edx = 1U << 28 | 1 },
+		{ .function = 1, .eax = 0x306a9, .ebx = 0x7f400800, .ecx = 1U << 15 | 1U << 5 | 1, .edx = 1U << 28 | 1 },
 		{ .function = 4, .index = 0, .flags = SUB, .eax = 0xffffc021 },	/* level 1 */
 		{ .function = 4, .index = 1, .flags = SUB, .eax = 0xffffc063 },	/* level 3 */
 		{ .function = 4, .index = 2, .flags = SUB, .eax = 0 },
@@ -110,8 +110,9 @@ static struct cpuid *host_cpuid(const char vendor[12], uint32_t leaves)
 		{ .function = 0x1f, .index = 0, .flags = SUB, .eax = 9 },
 		{ .function = 0x40000000, .eax = 0x40000001, .ebx = 0x4b4d564b },
 		{ .function = 0x40000001, .eax = 0xffff },
-		{ .function = 0x80000001, .ecx = 2 },
+		{ .function = 0x80000001, .ecx = 1U << 2 | 2 },
 		{ .function = 0x80000008, .ecx = 0x70ff },
+		{ .function = 0x8000000a, .eax = 1, .ebx = 8, .edx = 0xffff },
 		{ .function = 0x8000001e, .eax = 99, .ebx = 0x1ff, .ecx = 0x701 },
 	};
 
@@ -172,6 +173,7 @@ TEST(cpuid_of_amd)
 	cpuid_normalise(c, &(const struct cpuid_place){ .index = 1, .n_vcpus = 2, .apic_timer = true });
 	CHECK_INT(leaf(c, 7, 0)->edx, 4);
 	CHECK_INT(leaf(c, 0x80000001, 0)->ecx, 2);
+	CHECK_INT(leaf(c, 0x8000000a, 0)->eax | leaf(c, 0x8000000a, 0)->ebx | leaf(c, 0x8000000a, 0)->edx, 0);
 	CHECK_INT(leaf(c, 0x80000008, 0)->ecx, 0x1001);
 	CHECK_INT(leaf(c, 0x8000001e, 0)->eax, 1);
 	CHECK_INT(leaf(c, 0x8000001e, 0)->ebx, 1);
