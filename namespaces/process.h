@@ -57,7 +57,7 @@ int process_oom_score(pid_t pid, int score);
 /* Raises hard limits of a process from outside: in a user namespace it may lower them itself only. */
 int process_raise_rlimits(pid_t pid, const struct rlimit_req *v, size_t n);
 
-/* A new session keyring named "_ses.ID", so that the container does not see the caller's. ENOSYS is fine. */
+/* A new session keyring named "_ses.ID.RANDOM", so that the container does not see the caller's. ENOSYS is fine. */
 int process_session_keyring(const char *id);
 
 /*

@@ -166,7 +166,7 @@ static void print_namespaces(struct printer *p, const struct plan *plan, unsigne
 	if (plan->boottime.present)
 		step(p, "time", "boottime %+lld s", (long long)plan->boottime.secs);
 	if (plan->new_keyring)
-		step(p, "keyring", "new session keyring _ses.%s", plan->id);
+		step(p, "keyring", "new session keyring _ses.%s.*", plan->id);
 	if (plan->hostname != NULL)
 		step(p, "hostname", "%s", plan->hostname);
 	if (plan->domainname != NULL)

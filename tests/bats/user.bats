@@ -245,7 +245,7 @@ load helpers
 	[ -e /proc/keys ] || skip "the kernel has no keyrings"
 	args sec_keyring
 	run -0 nacre run "$ID"
-	[[ "$output" == keyring\;*_ses."$ID" ]]
+	[[ "$output" == keyring\;*_ses."$ID".* ]]
 }
 
 @test "--no-new-keyring keeps the caller's" {
@@ -263,7 +263,24 @@ load helpers
 	nacre create "$ID"
 	nacre start "$ID"
 	run -0 nacre exec "$ID" sec_keyring
-	[[ "$output" == keyring\;*_ses."$ID" ]]
+	[[ "$output" == keyring\;*_ses."$ID".* ]]
+}
+
+@test "a keyring that somebody else prepared for a container is not joined" {
+	local who held ours
+	[ -e /proc/keys ] || skip "the kernel has no keyrings"
+	requires setpriv container
+	args sec_keyring
+	for who in 0 65534; do
+		setpriv --reuid "$who" --regid "$who" --clear-groups "$HELPERS/sec_keyring" hold "_ses.$ID-$who" \
+			>"$T/held$who" 3>&- &
+		held=$!
+		wait_for 10 grep -q 'keyring;.*;3f3f3f3f;' "$T/held$who"
+		ours=$(nacre run "$ID-$who")
+		kill "$held"
+		wait "$held" || true
+		[[ "$ours" == "keyring;0;0;"* && "$ours" != *";3f3f3f3f;"* ]] || { echo "of $who: $ours"; return 1; }
+	done
 }
 
 @test "exec --user takes numbers in range only" {
