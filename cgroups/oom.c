@@ -34,6 +34,9 @@ int cgroup_oom_seen(int watch_fd, struct cgroup_oom *ret)
 	do {
 		n = pread(watch_fd, text, sizeof(text) - 1, 0);
 	} while (n < 0 && errno == EINTR);
+	/* A folder in its place: see cgroups/stats.c. */
+	if (n < 0 && errno == EISDIR)
+		n = 0;
 	if (n < 0)
 		return errno == ENODEV ? -ENOENT : -errno;
 	text[n] = '\0';

@@ -20,7 +20,8 @@
 
 /*
  * 0 with *ret_text (malloc'ed), or NULL there when the kernel does not give it: no such file, or one that
- * cannot be read because the thing is switched off (pressure). -ENOENT: the cgroup was removed.
+ * cannot be read because the thing is switched off (pressure); or a folder in its place, which whom the cgroup is delegated
+ * to can make. -ENOENT: the cgroup was removed.
  */
 static int read_text(int cgroup_fd, const char *name, char **ret_text)
 {
@@ -29,7 +30,7 @@ static int read_text(int cgroup_fd, const char *name, char **ret_text)
 	if (r == 0)
 		return 0;
 	*ret_text = NULL;
-	if (r == -ENOENT || r == -EOPNOTSUPP)
+	if (r == -ENOENT || r == -EOPNOTSUPP || r == -EISDIR)
 		return 0;
 	return r == -ENODEV ? ERR(-ENOENT, "the cgroup is gone") : ERR(r, "cannot read the cgroup's \"%s\"", name);
 }
@@ -190,7 +191,7 @@ static int read_hugetlb(int cgroup_fd, struct cgroup_stats *s)
 	for (struct dirent *e = readdir(d); r == 0 && e != NULL; e = readdir(d)) {
 		char size[16];
 
-		if (cgroup_parse_hugetlb_name(e->d_name, size))
+		if (e->d_type != DT_DIR && cgroup_parse_hugetlb_name(e->d_name, size))
 			r = add_page_size(cgroup_fd, size, s);
 	}
 	closedir(d);

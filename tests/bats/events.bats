@@ -97,6 +97,27 @@ events_ended() {
 	equals 7 "$(nacre events --stats "$ID" | jq .data.pids.limit)"
 }
 
+@test "--stats: folders that a container makes in its cgroup, with names of files, are no figures" {
+	local name
+	requires cgroup container
+	run_sleeping
+	# Delegated, it may; those that the kernel has there already stay.
+	for name in memory.{current,max,peak,stat,events,pressure,swap.peak} pids.{current,max} io.{stat,pressure} rdma.current \
+		cpuset.{cpus,mems}.effective cpu.pressure hugetlb.9GB.{current,max,events}; do
+		mkdir "$(cgroup_dir)/$name" 2>/dev/null || true
+	done
+	try nacre events --stats "$ID"
+	[[ $status == 0 && -z $stderr ]] || { echo "$status: $stderr"; return 1; }
+	jq -e '.data | .pids.current == 1 and (.hugetlb | has("9GB") | not)' <<<"$output"
+	try nacre stats --no-stream --interval 10ms
+	[[ $status == 0 && -z $stderr && $output == *"$ID"* ]] || { echo "$status: $stderr"; return 1; }
+	events --interval 1h "$ID"
+	wait_for 10 lines 1
+	nacre kill "$ID" KILL
+	events_ended
+	equals stopped "$(status_of "$ID")"
+}
+
 @test "--stats of created and of paused ones" {
 	requires cgroup
 	args sleep 1000
