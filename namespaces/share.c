@@ -127,13 +127,13 @@ int share_take_rootfs(const struct share_req *q)
 	return r < 0 ? ERR(r, "cannot move the root file system from \"%s\" into the tree for the virtual machine", q->rootfs_at) : 0;
 }
 
-int share_enter_and_seal(int pidfd)
+int share_enter_and_seal(int pidfd, bool user_ns)
 {
 	_cleanup_close_ int root = FD_NONE;
 	int r;
 
 	/* The file server is the root of its namespace, and so are we after this: "/" is the tree. */
-	if (setns(pidfd, CLONE_NEWNS) < 0)
+	if (setns(pidfd, CLONE_NEWNS | (user_ns ? CLONE_NEWUSER : 0)) < 0)
 		return ERR(-errno, "cannot enter the file server's mount namespace");
 	root = open("/" SHARE_ROOTFS, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (root < 0)

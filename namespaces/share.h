@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,6 +42,6 @@ int share_take_rootfs(const struct share_req *r);
 /*
  * Makes DIR/rootfs read-only where a file server shows it that has DIR as the root of a mount namespace of its own; pidfd is
  * the server's. Only the root file system's own mount: what is below has its own flags. For a
- * process of its own, which does not come back from there (Linux 5.8 for setns(2) by a pidfd). -errno with text.
+ * process of its own, which does not come back from there; user_ns: it belongs to a user namespace of the caller's making (Linux 5.8 for setns(2) by a pidfd). -errno with text.
  */
-int share_enter_and_seal(int pidfd);
+int share_enter_and_seal(int pidfd, bool user_ns);

@@ -150,8 +150,6 @@ static void look_at_acceleration(struct doctor *d, struct arena *a, bool qemu, b
 	if (backend_find(isolation_name(ISOLATION_MICROVM)) == NULL)
 		doctor_tell(d, "acceleration", DOCTOR_LIMITED, NULL, "microVMs are not built into this nacre; it would be %s",
 			    names[monitor]);
-	else if (geteuid() != 0)
-		doctor_tell(d, "acceleration", DOCTOR_LIMITED, "run nacre as root", "microVMs need root; it would be %s", names[monitor]);
 	else if (!others || (monitor != VM_MONITOR_KVM && !qemu))
 		doctor_tell(d, "acceleration", DOCTOR_LIMITED, "see the lines above", "no microVM can be run; it would be %s",
 			    names[monitor]);

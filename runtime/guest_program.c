@@ -5,28 +5,26 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/str.h"
+#include "runtime/self_exe.h"
 
 #define GUEST_PROGRAM "nacre-guest"
 
 int guest_program_open(int *ret_fd)
 {
 	static const char *const places[] = { GUEST_PROGRAM, "../libexec/nacre/" GUEST_PROGRAM };
-	/* /proc/self/exe is a clone of our file by now (self_exe.h); this is the path that we were executed by. */
-	const char *executed = (const char *)getauxval(AT_EXECFN);
 	char self[PATH_MAX];
 	_cleanup_close_ int dir = FD_NONE;
 	char *slash;
+	int r = self_exe_path(self);
 
-	if (executed == NULL || realpath(executed, self) == NULL)
-		return ERR(-errno, "cannot tell where nacre is");
+	if (r < 0)
+		return r;
 	slash = strrchr(self, '/');
 	slash[1] = '\0';
 	dir = open(self, O_PATH | O_DIRECTORY | O_CLOEXEC);

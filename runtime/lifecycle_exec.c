@@ -18,6 +18,7 @@
 #include "runtime/base/str.h"
 #include "runtime/foreground.h"
 #include "runtime/oom.h"
+#include "runtime/plan.h"
 
 #define PROCESS_JSON_MAX SPEC_MAX_BYTES
 
@@ -160,7 +161,7 @@ static int load_process(const struct exec_options *o, struct container *c, struc
 	const char *keep = state_annotation(&c->state, ANNOTATION_KEEP_GROUPS);
 	int r = o->process_file != NULL ? load_process_file(o, ret_spec, q) : load_bundle_process(o, c, ret_spec, q);
 
-	if (r == 0 && !(c->state.ns_flags & CLONE_NEWUSER))
+	if (r == 0 && !(c->state.ns_flags & CLONE_NEWUSER) && !str_eq(c->state.isolation, isolation_name(ISOLATION_MICROVM)))
 		r = plan_drop_ungrantable(&q->caps);
 	if (r < 0)
 		return r;

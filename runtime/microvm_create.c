@@ -23,8 +23,7 @@
 #include "microvm/initramfs.h"
 #include "microvm/kernel_find.h"
 #include "microvm/qemu.h"
-#include "namespaces/idmap.h"
-#include "namespaces/mount.h"
+#include "namespaces/userns.h"
 #include "oci/spec.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/clock.h"
@@ -41,6 +40,7 @@
 #include "runtime/vm_control.h"
 #include "runtime/vm_session.h"
 #include "runtime/vm_supervisor.h"
+#include "runtime/vm_trees.h"
 
 #define CONFIG_MAX SPEC_MAX_BYTES
 #define MODULES_MORE_MAX 3
@@ -52,7 +52,8 @@ struct build {
 	struct instance *i;
 	struct vm_start start;
 	struct ns_req ns;
-	struct share_entry *entries;
+	struct userns_req ids;		/* of the user namespace, if it has one */
+	struct userns_range own_uid, own_gid;
 	struct machine_disk disk;
 	struct plan host;		/* the plan, with the host's part of the limits */
 	char *config;
@@ -62,8 +63,8 @@ struct build {
 static void build_deinit(struct build *b)
 {
 	for (size_t k = 0; k < b->start.share.n_entries; k++)
-		fd_close(&b->entries[k].tree);
-	free(b->entries);
+		fd_close(&b->start.entries[k].tree);
+	free(b->start.entries);
 	for (size_t k = 0; k < b->ns.n_join; k++)
 		fd_close(&b->ns.join[k].fd);
 	fd_close(&b->start.share.rootfs);
@@ -109,50 +110,30 @@ static int open_network(struct build *b)
 	return 0;
 }
 
-/*
- * Hooks of these kinds may mount something below the root file system: those that run in its mount namespace, and those
- * that enter it by the pid that they are told.
- */
-static bool hooks_may_mount(const struct plan *p)
-{
-	return p->hooks[HOOK_PRESTART].n > 0 || p->hooks[HOOK_CREATE_RUNTIME].n > 0 || p->hooks[HOOK_CREATE_CONTAINER].n > 0;
-}
-
-/*
- * Sources of bind mounts are host paths, opened with the host's view; read-only ones are so here, whatever the guest does. Their ids are
- * mapped here, too: the guest's file system (FUSE) has no id-mapped mounts, and its ids are what the file server tells.
- */
+/* Room for them; opened here, if the caller can. */
 static int open_trees(struct build *b)
 {
-	_cleanup_idmap_memory_ struct idmap_memory last = IDMAP_MEMORY_NULL;
 	const struct plan *p = b->i->plan;
-	int r = p->vm.image == NULL ? rootfs_open(p->rootfs, &b->start.share.rootfs) : 0;
 
-	if (r < 0)
-		return r;
-	b->start.share.rootfs_at = hooks_may_mount(p) ? p->rootfs : NULL;
 	b->start.seal_rootfs = p->vm.image == NULL && p->rootfs_readonly;
-	b->entries = calloc(p->n_mounts + 1, sizeof(*b->entries));
-	if (b->entries == NULL)
+	b->start.entries = calloc(p->n_mounts + 1, sizeof(*b->start.entries));
+	if (b->start.entries == NULL)
 		return ERR_NOMEM();
-	b->start.share.entries = b->entries;
-	for (size_t k = 0; k < p->n_mounts; k++) {
-		struct share_entry *e = &b->entries[b->start.share.n_entries];
+	return b->start.user_ns ? 0 : vm_trees_open(&b->start);
+}
 
-		if (!p->mounts[k].bind || p->mounts[k].remount)
-			continue;
-		*e = (struct share_entry){ .index = k, .tree = FD_NONE };
-		b->start.share.n_entries++;
-		r = mount_open_tree(&p->mounts[k], &e->tree);
-		/* A user namespace of the host's is not joined, see check_namespaces(). */
-		if (r == 0 && p->mounts[k].idmap != MOUNT_IDMAP_NONE)
-			r = idmap_tree(&p->mounts[k], e->tree, FD_NONE, &last);
-		if (r == 0)
-			r = mount_attrs(e->tree, &e->attrs);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+/* A user's supervisor is root of a user namespace: of config.json's maps, or of one id, the user's own. What is in there needs no maps. */
+static void use_ids(struct build *b)
+{
+	const struct plan *p = b->i->plan;
+
+	b->start.user_ns = geteuid() != 0;
+	if (b->start.user_ns)
+		b->ns.create |= CLONE_NEWUSER;
+	b->own_uid = (struct userns_range){ .host_id = geteuid(), .size = 1 };
+	b->own_gid = (struct userns_range){ .host_id = getegid(), .size = 1 };
+	b->ids = plan_has_ns(p, CLONE_NEWUSER) ? p->userns :
+						 (struct userns_req){ .uid = &b->own_uid, .n_uid = 1, .gid = &b->own_gid, .n_gid = 1 };
 }
 
 /* In the root file system's place; a read-only one cannot be written by anybody in there. */
@@ -373,6 +354,8 @@ static int prepare(struct build *b)
 {
 	int r = open_network(b);
 
+	use_ids(b);
+	b->start.plan = b->i->plan;
 	if (r == 0)
 		r = find_hostname(b);
 	if (r == 0)
@@ -408,7 +391,6 @@ static int spawn(struct build *b, const struct launch *l)
 		return r;
 	i->sync = pair[0];
 	s->sync = pair[1];
-	s->plan = i->plan;
 	s->state = &i->c->state;
 	s->ns = &b->ns;
 	s->console = l->console;
@@ -454,8 +436,19 @@ int microvm_wait(const struct instance *i, int fd, const char *what)
 	return p[0].revents == 0 ? ERR_PLAIN(-EINTR, "interrupted by a signal while the microVM was %s", what) : 0;
 }
 
-static int serve(struct instance *i)
+static int write_maps(const struct build *b)
 {
+	int r = userns_write_maps(b->i->pid, &b->ids);
+
+	if (r == 0 && sync_send(b->i->sync, SYNC_MAPS_DONE) < 0)
+		r = ERR_PLAIN(-EPIPE, "the microVM's supervisor ended unexpectedly");
+	return r;
+}
+
+static int serve(const struct build *b)
+{
+	struct instance *i = b->i;
+
 	for (;;) {
 		struct sync_msg m;
 		int r = microvm_wait(i, i->sync, "made");
@@ -467,6 +460,9 @@ static int serve(struct instance *i)
 		switch (m.stage) {
 		case SYNC_READY:
 			return 0;
+		case SYNC_NEED_MAPS:
+			r = write_maps(b);
+			break;
 		case SYNC_NEED_DEVICES:
 			r = container_move_devices(i);
 			break;
@@ -483,12 +479,13 @@ static int serve(struct instance *i)
 
 struct seal {
 	int server, sync;
+	bool user_ns;
 };
 
 static int seal_main(void *arg)
 {
 	const struct seal *s = arg;
-	int r = share_enter_and_seal(s->server);
+	int r = share_enter_and_seal(s->server, s->user_ns);
 
 	if (r < 0)
 		sync_send_error(s->sync, r);
@@ -496,7 +493,7 @@ static int seal_main(void *arg)
 }
 
 /* root.readonly: the mount points are made by now, and from here on the guest cannot write, root or not. */
-static int seal_rootfs(struct instance *i)
+static int seal_rootfs(struct instance *i, bool user_ns)
 {
 	const struct ns_req none = { 0 };
 	_cleanup_close_ int server = FD_NONE, pidfd = FD_NONE, ours = FD_NONE;
@@ -511,7 +508,7 @@ static int seal_rootfs(struct instance *i)
 	if (r < 0)
 		return r;
 	ours = pair[0];
-	s = (struct seal){ .server = server, .sync = pair[1] };
+	s = (struct seal){ .server = server, .sync = pair[1], .user_ns = user_ns };
 	r = ns_spawn(&none, FD_NONE, seal_main, &s, &pid, &pidfd);
 	close(pair[1]);
 	if (r < 0)
@@ -544,9 +541,9 @@ int microvm_create(struct instance *i, const struct launch *l)
 	if (r == 0)
 		r = spawn(&b, l);
 	if (r == 0)
-		r = serve(i);
+		r = serve(&b);
 	if (r == 0 && b.start.seal_rootfs)
-		r = seal_rootfs(i);
+		r = seal_rootfs(i, b.start.user_ns);
 	if (r == 0 && i->plan->has_process && i->plan->process.has_oom_score_adj)
 		r = process_oom_score(i->pid, i->plan->process.oom_score_adj);
 	/* On failure it stays, as for a container: destroy ends it. */

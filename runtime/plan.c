@@ -10,6 +10,7 @@
 #include "runtime/base/err.h"
 #include "runtime/base/log.h"
 #include "runtime/base/str.h"
+#include "runtime/machine_mounts.h"
 #include "runtime/notify.h"
 #include "runtime/plan_parts.h"
 #include "runtime/plan_rules.h"
@@ -167,8 +168,8 @@ static int build_process(struct plan *p, const struct plan_options *o)
 		return ERR_CONTEXT(r, "config.json");
 	p->has_process = true;
 	p->process.keep_groups = keep != NULL && !str_eq(keep, "0");
-	/* In a user namespace of its own the container gets them from the kernel. */
-	if (!plan_has_ns(p, CLONE_NEWUSER)) {
+	/* In a user namespace, or a machine, of its own the container gets them from the kernel. */
+	if (!plan_has_ns(p, CLONE_NEWUSER) && p->isolation != ISOLATION_MICROVM) {
 		r = plan_drop_ungrantable(&p->process.caps);
 		if (r < 0)
 			return r;
@@ -274,6 +275,8 @@ int plan_build(struct spec *spec, const struct plan_options *o, struct plan **re
 	p->pod = pod_part(spec);
 	p->pod_sandbox = o->pod_sandbox;
 	r = p->isolation == ISOLATION_MICROVM ? pod_replace_shm(spec) : 0;
+	if (r == 0 && p->isolation == ISOLATION_MICROVM)
+		r = machine_mounts_replace(spec);
 	if (r == 0)
 		r = build_all(p, o);
 	if (r < 0) {

@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/sendfile.h>
@@ -17,9 +19,13 @@
 
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/str.h"
 #include "runtime/self_exe_swap.h"
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
+
+/* Our path, for the program that is started anew: it was executed by a descriptor, and knows none. */
+#define PROGRAM_ENV "NACRE_PROGRAM"
 
 extern char **environ;
 
@@ -76,6 +82,55 @@ static int open_copy(int *ret_fd)
 	return 0;
 }
 
+int self_exe_path(char path[PATH_MAX])
+{
+	const char *executed = (const char *)getauxval(AT_EXECFN);
+
+	/* execveat(2): "If fd is not AT_FDCWD the name is /dev/fd/N". */
+	if (executed != NULL && str_starts(executed, "/dev/fd/"))
+		executed = getenv(PROGRAM_ENV);
+	if (executed == NULL || realpath(executed, path) == NULL)
+		return ERR(executed == NULL ? -ENOENT : -errno, "cannot tell where nacre is");
+	return 0;
+}
+
+/* The environment, and in it our path. Only the guest's program is looked for beside it: one that cannot be told is no error here. */
+static char **environment_anew(void)
+{
+	char path[PATH_MAX], *entry, **env;
+	size_t n = 0, out = 0;
+
+	if (self_exe_path(path) < 0) {
+		err_clear();
+		return environ;
+	}
+	while (environ != NULL && environ[n] != NULL)
+		n++;
+	env = calloc(n + 2, sizeof(*env));
+	entry = str_printf(PROGRAM_ENV "=%s", path);
+	if (env == NULL || entry == NULL) {
+		free(env);
+		free(entry);
+		return NULL;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (!str_starts(environ[i], PROGRAM_ENV "="))
+			env[out++] = environ[i];
+	env[out] = entry;
+	return env;
+}
+
+/* What it allocates goes with the program. */
+static int execute_anew(int fd, char **argv)
+{
+	char **env = environment_anew();
+
+	if (env == NULL)
+		return ERR_NOMEM();
+	execveat(fd, "", argv, env, AT_EMPTY_PATH);
+	return ERR(-errno, "cannot execute nacre from its protected copy");
+}
+
 int self_exe_protect(char **argv)
 {
 	_cleanup_close_ int safe = FD_NONE;
@@ -90,6 +145,5 @@ int self_exe_protect(char **argv)
 		r = open_copy(&safe);
 	if (r < 0)
 		return ERR(r, "cannot protect nacre's own program file from the container");
-	execveat(safe, "", argv, environ, AT_EMPTY_PATH);
-	return ERR(-errno, "cannot execute nacre from its protected copy");
+	return execute_anew(safe, argv);
 }

@@ -18,5 +18,10 @@
  */
 #pragma once
 
+#include <limits.h>
+
 /* 0 when this process is protected (after way 2 and 3: the new start of it finds itself at 0), or -errno. */
 int self_exe_protect(char **argv);
+
+/* The absolute path, without symlinks, that nacre was executed by, before it protected itself. -errno with a text. */
+int self_exe_path(char path[PATH_MAX]);

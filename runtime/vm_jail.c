@@ -208,6 +208,29 @@ int vm_jail_load(const struct seccomp_program *program)
 }
 #endif
 
+int vm_jail_keep_groups(void)
+{
+	static const char *const name = "setgroups";
+	static const struct seccomp_rule rule = { .names = &name, .n_names = 1, .action = "SCMP_ACT_ERRNO", .has_errno_ret = true };
+	static const struct seccomp_req q = { .default_action = "SCMP_ACT_ALLOW", .rules = &rule, .n_rules = 1 };
+	_cleanup_free_ char *word = NULL;
+	struct seccomp_program program = { 0 };
+	int listener = FD_NONE, r;
+	size_t len;
+
+	r = file_read(AT_FDCWD, "/proc/self/setgroups", 16, &word, &len);
+	if (r < 0 || !str_starts(word, "deny"))
+		return 0;
+	r = seccomp_compile(&q, &program, NULL);
+	if (r == 0) {
+		r = seccomp_program_load(&program, &listener);
+		if (r < 0)
+			ERR(r, "cannot load the file server's filter of system calls");
+	}
+	seccomp_program_deinit(&program);
+	return r;
+}
+
 int vm_jail_filter(const struct vm_jail_calls *calls)
 {
 	struct seccomp_program program = { 0 };

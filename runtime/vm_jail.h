@@ -54,5 +54,12 @@ int vm_jail_compile(const struct vm_jail_calls *calls, struct seccomp_program *r
  */
 int vm_jail_load(const struct seccomp_program *program);
 
+/*
+ * For the file server in a user namespace whose setgroups(2) is denied (user_namespaces(7): the price of a map without privileges).
+ * It insists on giving up its supplementary groups, which nobody can there: it is told that it has. So it keeps those of the user
+ * whose process it is. Nothing where setgroups(2) works. 0 or -errno with text.
+ */
+int vm_jail_keep_groups(void);
+
 /* Both, with text. */
 int vm_jail_filter(const struct vm_jail_calls *calls);

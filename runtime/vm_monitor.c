@@ -45,10 +45,16 @@ static int socket_to_server(int *ret_listen, int *ret_connected)
 	return 0;
 }
 
+static int prepare_file_server(void *data)
+{
+	(void)data;
+	return vm_jail_keep_groups();
+}
+
 static int start_file_server(struct arena *a, const struct vm_start *s, int output, struct vm_process *ret, int *ret_fs)
 {
 	_cleanup_close_ int listener = FD_NONE;
-	struct vm_process_req q = { .what = "the file server (virtiofsd)", .output = output, .n_keep = 1 };
+	struct vm_process_req q = { .what = "the file server (virtiofsd)", .output = output, .n_keep = 1, .prepare = prepare_file_server };
 	int r = socket_to_server(&listener, ret_fs);
 
 	if (r < 0)

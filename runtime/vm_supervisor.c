@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "namespaces/devices.h"
+#include "namespaces/userns.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
@@ -33,6 +34,7 @@
 #include "runtime/vm_monitor.h"
 #include "runtime/vm_parts.h"
 #include "runtime/vm_terminal.h"
+#include "runtime/vm_trees.h"
 
 /* As the waiting init of a container: is the state directory still there? */
 #define LINK_CHECK_MS 1000
@@ -352,13 +354,32 @@ static void close_built(const struct vm_start *s)
 		close(s->machine.disks[k].image);
 }
 
-static int prepare(struct vm_supervisor *vm)
+/* As a container's first process does it. */
+static int become_root(struct vm_start *s)
 {
-	const struct vm_start *s = vm->start;
+	int r;
+
+	if (!s->user_ns)
+		return 0;
+	r = sync_send(s->sync, SYNC_NEED_MAPS);
+	if (r < 0)
+		return ERR(r, "cannot ask for the id maps");
+	r = sync_expect(s->sync, SYNC_MAPS_DONE, "the runtime");
+	if (r == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		r = ERR(-errno, "cannot make ourselves undumpable");
+	if (r == 0)
+		r = userns_become_root();
+	return r < 0 ? r : vm_trees_open(s);
+}
+
+static int prepare(struct vm_supervisor *vm, struct vm_start *s)
+{
 	int r = close_runtimes_fds(s);
 
 	if (r == 0)
 		r = event_loop_init(&vm->loop);
+	if (r == 0)
+		r = become_root(s);
 	if (r == 0)
 		r = ns_enter(s->ns);
 	/* As long as it is open, nobody can unmount the file that holds the namespace. */
@@ -487,7 +508,7 @@ int vm_supervisor_main(void *arg)
 		return 1;
 	*vm = (struct vm_supervisor){ .start = start, .sync = start->sync, .channel = CHANNEL_NULL(CHANNEL_HOST), .channel_fd = FD_NONE, .control = FD_NONE, .signals = FD_NONE, .pts = FD_NONE,
 				      .next_session = VM_SESSION_FIRST, .console = { .from = FD_NONE, .copy = FD_NONE } };
-	r = prepare(vm);
+	r = prepare(vm, start);
 	vm_stage(vm, VM_STAGE_BOOT);
 	if (r == 0)
 		loop(vm);

@@ -3,6 +3,7 @@
  * The supervisor of a microVM: the process whose pid is the container's, and whose exit status is that of the guest's
  * process. Theory of operation:
  *
+ *   0. of a user's nacre: it becomes root of its user namespace, and opens what create could not (vm_trees.h)
  *   1. in its mount namespace: the tree of files for the guest; NEED_HOOKS, answered by the runtime, as with a container;
  *      createContainer hooks. Until those are done the root file system is at the path that hooks know it by; what they
  *      mount there is the guest's, too
@@ -36,6 +37,8 @@ struct vm_start {
 	const struct state *state;	/* for hooks' stdin */
 	const struct ns_req *ns;
 	struct share_req share;
+	struct share_entry *entries;	/* of share, see vm_trees.h */
+	bool user_ns;			/* the caller is a user: the supervisor is in a user namespace of its own, and root there */
 	struct machine_config machine;	/* channel, fs, console and nets are the supervisor's to fill */
 	const char *image;		/* the file system of the first disk, which is the root file system; NULL: there is none */
 	bool seal_rootfs;		/* the share's is made read-only once the container is created */

@@ -10,6 +10,7 @@
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/str.h"
+#include "runtime/machine_mounts.h"
 #include "runtime/pod.h"
 
 #define OWN_NETWORK "/proc/self/ns/net"
@@ -121,6 +122,24 @@ static int adapt_mounts(struct spec *s, const struct guest_description *d)
 	return 0;
 }
 
+/* The host's user namespace does what the container's would: its root is this machine's, and owns what it owns there. */
+static int drop_userns(struct spec *s)
+{
+	struct spec_linux *l = &s->linux_;
+	struct spec_namespace *v = arena_array(s->arena, l->n_namespaces, sizeof(*v));
+	size_t n = 0;
+
+	if (v == NULL)
+		return ERR_NOMEM();
+	for (size_t i = 0; i < l->n_namespaces; i++)
+		if (!str_eq(l->namespaces[i].type, "user"))
+			v[n++] = l->namespaces[i];
+	l->namespaces = v;
+	l->n_namespaces = n;
+	l->n_uid_map = l->n_gid_map = 0;
+	return 0;
+}
+
 static int adapt_namespaces(struct spec *s)
 {
 	struct spec_linux *l = &s->linux_;
@@ -205,7 +224,11 @@ int guest_adapt(struct spec *s, const void *data)
 		if (s->root.path == NULL)
 			return ERR_NOMEM();
 	}
-	r = pod_replace_shm(s);
+	r = d->ids_mapped ? drop_userns(s) : 0;
+	if (r == 0)
+		r = pod_replace_shm(s);
+	if (r == 0)
+		r = machine_mounts_replace(s);
 	if (r == 0)
 		r = adapt_mounts(s, d);
 	if (r == 0)

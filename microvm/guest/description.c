@@ -216,9 +216,19 @@ static int read_root(struct arena *a, const struct json *root, struct guest_desc
 	return r == 0 && ret->rootfs[0] != '/' ? ERR_PLAIN(-EINVAL, NAME ": rootfs: is not an absolute path") : r;
 }
 
+static int read_ids(const struct json *root, struct guest_description *ret)
+{
+	const struct json *j;
+	int r = need(root, "idsMapped", JSON_BOOL, &j);
+
+	if (r == 0)
+		ret->ids_mapped = j->boolean;
+	return r;
+}
+
 int guest_description_read(struct arena *a, const char *text, size_t len, struct guest_description *ret)
 {
-	static const char *const known[] = { "id", "bundle", "hostname", "time", "entropy", "share", "rootfs", "image", "mounts", "network" };
+	static const char *const known[] = { "id", "bundle", "hostname", "time", "entropy", "share", "rootfs", "image", "mounts", "idsMapped", "network" };
 
 	const struct json *root;
 	int r = json_parse(a, NAME, text, len, DEPTH_MAX, &root);
@@ -244,5 +254,7 @@ int guest_description_read(struct arena *a, const char *text, size_t len, struct
 		r = read_entropy(a, root, ret);
 	if (r == 0)
 		r = read_mounts(a, root, ret);
+	if (r == 0)
+		r = read_ids(root, ret);
 	return r == 0 ? read_network(a, root, ret) : r;
 }

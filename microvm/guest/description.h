@@ -14,6 +14,7 @@
  *	mounts		[ { "index": n, "flags": [ "nosuid", … ] }, … ]: of these mounts of config.json, in ascending order, the source is in
  *			the share, as /mounts/n; flags, in the words of mount options, are what the source has on the host,
  *			which a file system of the guest's does not tell
+ *	idsMapped	bool: the share's ids are the container's already, by a user namespace on the host; it gets none here
  *	network		optional: runtime/net_wire.h
  *
  * Strict: all but network must be there, and one of rootfs and image; nothing else may be.
@@ -51,6 +52,7 @@ struct guest_description {
 	size_t entropy_size;
 	const struct guest_mount *mounts;	/* ascending */
 	size_t n_mounts;
+	bool ids_mapped;
 	const struct net_config *network;	/* NULL: none */
 };
 

@@ -86,6 +86,28 @@ TEST(sysfs_of_a_user_namespace)
 	CHECK_STR(s->linux_.namespaces[1].path, "/proc/self/ns/net");
 }
 
+/* What the host's user namespace does is not done again. */
+TEST(ids_mapped_by_the_host)
+{
+	static const char config[] = CONFIG("{\"destination\":\"/sys\",\"type\":\"none\",\"source\":\"/sys\",\"options\":[\"rbind\",\"ro\"]}",
+		"\"uidMappings\":[{\"containerID\":0,\"hostID\":5,\"size\":1}],\"gidMappings\":[{\"containerID\":0,\"hostID\":5,\"size\":1}],"
+		"\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"user\"},{\"type\":\"network\"}]");
+	const struct guest_description d = { .id = "x", .rootfs = "/rootfs", .ids_mapped = true };
+	_cleanup_spec_ struct spec *s = NULL;
+
+	if (!CHECK_INT(spec_parse("config.json", config, strlen(config), &s), 0) || !CHECK_INT(guest_adapt(s, &d), 0))
+		return;
+	CHECK(s->linux_.n_uid_map == 0 && s->linux_.n_gid_map == 0);
+	if (!CHECK_INT(s->linux_.n_namespaces, 2))
+		return;
+	CHECK_STR(s->linux_.namespaces[0].type, "pid");
+	CHECK_STR(s->linux_.namespaces[1].path, "/proc/self/ns/net");
+	/* The guest's own, and mounted: its root may. */
+	CHECK_STR(s->mounts[0].type, "sysfs");
+	CHECK_STR(s->mounts[0].source, "sysfs");
+	CHECK(s->mounts[0].options.n == 1 && str_eq(s->mounts[0].options.v[0], "ro") && s->mounts[0].options.v[1] == NULL);
+}
+
 TEST(sysctls_of_a_user_namespace)
 {
 #define SYSCTLS "\"sysctl\":{\"net.ipv4.ip_forward\":\"1\",\"kernel.msgmax\":\"9\",\"net/core/somaxconn\":\"2\",\"netx\":\"3\"}"
@@ -154,7 +176,7 @@ TEST(refused)
 
 #define DESCRIPTION(time, entropy, mounts, more) \
 	"{\"id\":\"box\",\"bundle\":\"/b\",\"hostname\":\"h\",\"time\":" time ",\"entropy\":" entropy ",\"share\":\"nacre\",\"rootfs\":\"/rootfs\"," \
-	"\"mounts\":" mounts more "}"
+	"\"mounts\":" mounts ",\"idsMapped\":true" more "}"
 #define NOW "{\"seconds\":1790000000,\"nanoseconds\":999999999}"
 
 TEST(description)
@@ -173,10 +195,11 @@ TEST(description)
 	CHECK(d.n_mounts == 3 && d.mounts[0].index == 0 && d.mounts[2].index == 12 && d.mounts[0].n_flags == 0 && d.mounts[1].n_flags == 2);
 	CHECK_STR(d.mounts[1].flags[1], "nosuid");
 	CHECK(d.network != NULL && d.network->n_interfaces == 0);
+	CHECK(d.ids_mapped);
 }
 
 #define ON_DISK(image) \
-	"{\"id\":\"box\",\"bundle\":\"/b\",\"hostname\":\"h\",\"time\":" NOW ",\"entropy\":\"\",\"share\":\"nacre\",\"mounts\":[],\"image\":" image "}"
+	"{\"id\":\"box\",\"bundle\":\"/b\",\"hostname\":\"h\",\"time\":" NOW ",\"entropy\":\"\",\"share\":\"nacre\",\"mounts\":[],\"idsMapped\":false,\"image\":" image "}"
 
 TEST(image)
 {
@@ -191,7 +214,7 @@ TEST(image)
 		return;
 	CHECK_STR(d.image.device, "/dev/vda");
 	CHECK_STR(d.image.type, "ext4");
-	CHECK(d.image.read_only && d.rootfs == NULL);
+	CHECK(d.image.read_only && d.rootfs == NULL && !d.ids_mapped);
 	if (!CHECK_INT(spec_parse("config.json", config, strlen(config), &s), 0) || !CHECK_INT(guest_adapt(s, &d), 0))
 		return;
 	CHECK_STR(s->root.path, "/image");
@@ -221,6 +244,8 @@ TEST(bad_descriptions)
 		{ ON_DISK("{\"device\":\"/dev/vda\",\"type\":\"ext4\"}"), "readOnly: is missing" },
 		{ ON_DISK("{\"device\":\"/dev/vda\",\"type\":\"ext4\",\"readOnly\":1}"), "readOnly: must be" },
 		{ ON_DISK("{\"device\":\"/dev/vda\",\"type\":\"ext4\",\"readOnly\":true,\"x\":1}"), "image.x: is not known" },
+		{ "{\"id\":\"b\",\"bundle\":\"/b\",\"hostname\":\"h\",\"time\":" NOW ",\"entropy\":\"\",\"share\":\"n\",\"rootfs\":\"/r\",\"mounts\":[]}",
+		  "idsMapped: is missing" },
 		{ "{\"id\":\"b\",\"bundle\":\"/b\",\"hostname\":\"h\",\"share\":\"nacre\"}", "rootfs: is missing" },
 	};
 
@@ -234,4 +259,4 @@ TEST(bad_descriptions)
 	}
 }
 
-TEST_MAIN(CASE(all_of_it), CASE(sysfs_of_a_user_namespace), CASE(sysctls_of_a_user_namespace), CASE(container_of_a_pod), CASE(refused), CASE(description), CASE(image), CASE(bad_descriptions))
+TEST_MAIN(CASE(all_of_it), CASE(sysfs_of_a_user_namespace), CASE(ids_mapped_by_the_host), CASE(sysctls_of_a_user_namespace), CASE(container_of_a_pod), CASE(refused), CASE(description), CASE(image), CASE(bad_descriptions))
