@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -29,19 +30,29 @@
 
 extern char **environ;
 
-/* The mount's own flag, or the seals of a memfd. */
-static int already_protected(void)
+/*
+ * A mount of the host that is read-only may be writable tomorrow, as /usr is while it is updated, and what a container has opened
+ * until then with it. Our clone is known again by its flags: nobody has programs on a mount that has all of these.
+ */
+#define ST_NOSYMFOLLOW 0x2000
+#define CLONE_FLAGS (ST_RDONLY | ST_NOSUID | ST_NODEV | ST_NOSYMFOLLOW)
+#define CLONE_ATTRS (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSYMFOLLOW)
+
+/* By the clone's flags, or the seals of a memfd. *ret_readonly: the mount is read-only at least. */
+static bool already_protected(bool *ret_readonly)
 {
 	_cleanup_close_ int self = FD_NONE;
 	struct statfs fs;
 	int seals;
 
+	*ret_readonly = false;
 	if (statfs("/proc/self/exe", &fs) < 0)
-		return 0;
-	if (fs.f_flags & ST_RDONLY)
-		return 1;
+		return false;
+	*ret_readonly = (fs.f_flags & ST_RDONLY) != 0;
+	if ((fs.f_flags & CLONE_FLAGS) == CLONE_FLAGS)
+		return true;
 	if (fs.f_type != TMPFS_MAGIC)	/* a memfd lives on one */
-		return 0;
+		return false;
 	self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	seals = self < 0 ? -1 : fcntl(self, F_GET_SEALS);
 	return seals >= 0 && (seals & SEALS) == SEALS;
@@ -50,7 +61,7 @@ static int already_protected(void)
 /* A clone of the file's mount, read-only, in no namespace: nothing is copied, nobody can remount it. */
 static int open_readonly(int *ret_fd)
 {
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID };
+	struct mount_attr attr = { .attr_set = CLONE_ATTRS };
 	_cleanup_close_ int fd = open_tree(AT_FDCWD, "/proc/self/exe", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
 	if (fd < 0)
@@ -134,12 +145,16 @@ static int execute_anew(int fd, char **argv)
 int self_exe_protect(char **argv)
 {
 	_cleanup_close_ int safe = FD_NONE;
+	bool readonly;
 	int r;
 
-	if (already_protected())
+	if (already_protected(&readonly))
 		return 0;
 	r = open_readonly(&safe);
 	if (r == 0 && self_exe_swap(safe) == 0)
+		return 0;
+	/* Who may not mount is not who could write to the host's programs. */
+	if (r < 0 && readonly)
 		return 0;
 	if (r < 0)
 		r = open_copy(&safe);

@@ -6,7 +6,8 @@
  *
  * Theory of operation. Three ways, the first that the host permits:
  *
- *   0. nothing to do: the program lies on a read-only mount, or is a sealed memfd
+ *   0. nothing to do: the program is such a clone or such a copy already, or lies on a read-only mount and there is no right
+ *      to mount (another read-only mount may be made writable while a container still has the file open)
  *   1. swap: the program's pages are copied to anonymous memory in their place and
  *      PR_SET_MM_MAP makes a read-only clone of our own mount the process' executable. The
  *      kernel refuses (EBUSY) as long as one page of the old file is mapped, so success is its

@@ -244,6 +244,24 @@ nacre_is_untouched() { equals "$SUM" "$(md5sum <"$T/nacre")"; }
 	equals "" "$(cat "$T/out")"
 }
 
+@test "CVE-2019-5736: nacre on a read-only mount that is made writable later" {
+	requires container	# the host's program is in no guest
+	args sleep 1000
+	# What a container could keep from a process that enters it: an open file, which goes with the mount's flags.
+	in_mount_ns 'mkdir "$T/mnt"
+		mount -t tmpfs none "$T/mnt"
+		cp "$NACRE_BIN" "$T/mnt/nacre"
+		mount -o remount,ro "$T/mnt"
+		NACRE_BIN=$T/mnt/nacre
+		nacre create "$ID"
+		exec 9<"/proc/$(nacre state "$ID" | jq .pid)/exe"
+		nacre delete --force "$ID"
+		mount -o remount,rw "$T/mnt"
+		cmp "$T/mnt/nacre" /proc/self/fd/9
+		! { printf evil >>/proc/self/fd/9; } 2>"$T/said"
+		grep -q "Read-only file system" "$T/said"'
+}
+
 @test "CVE-2019-5736: an ELF program whose interpreter is /proc/self/exe" {
 	requires container	# the host's program is in no guest
 	own_nacre
