@@ -350,7 +350,7 @@ int container_move_devices(struct instance *i)
 	return 0;
 }
 
-int container_run_hooks(struct instance *i)
+static int run_hooks(struct instance *i)
 {
 	const struct plan *p = i->plan;
 	int r;
@@ -365,10 +365,10 @@ int container_run_hooks(struct instance *i)
 	return r;
 }
 
-/* NEED_MAPS: also the offsets of the clocks, which nobody could write but who writes the maps. */
-static int write_maps(struct instance *i, const struct ns_req *ns)
+/* Also the offsets of the clocks, which nobody could write but who writes the maps. */
+static int write_maps(struct instance *i, const struct userns_req *ids, const struct ns_req *ns)
 {
-	int r = userns_write_maps(i->pid, &i->plan->userns);
+	int r = userns_write_maps(i->pid, ids);
 
 	if (r == 0)
 		r = ns_own_time_offsets(ns, i->pid);
@@ -377,31 +377,30 @@ static int write_maps(struct instance *i, const struct ns_req *ns)
 	return r;
 }
 
-/* Answers the child until it is ready. */
+int container_answer(struct instance *i, enum sync_stage stage, const struct userns_req *ids, const struct ns_req *ns)
+{
+	switch (stage) {
+	case SYNC_NEED_MAPS:
+		return write_maps(i, ids, ns);
+	case SYNC_NEED_DEVICES:
+		return container_move_devices(i);
+	case SYNC_NEED_HOOKS:
+		return run_hooks(i);
+	default:
+		return ERR_PLAIN(-EPIPE, "the container's first process ended unexpectedly");
+	}
+}
+
 static int serve(struct instance *i, const struct ns_req *ns)
 {
-	struct sync_msg m;
-	int r;
-
 	for (;;) {
-		r = sync_recv(i->sync, &m);
-		if (r < 0)
-			return r;
-		switch (m.stage) {
-		case SYNC_READY:
+		struct sync_msg m;
+		int r = sync_recv(i->sync, &m);
+
+		if (r == 0 && m.stage == SYNC_READY)
 			return 0;
-		case SYNC_NEED_MAPS:
-			r = write_maps(i, ns);
-			break;
-		case SYNC_NEED_DEVICES:
-			r = container_move_devices(i);
-			break;
-		case SYNC_NEED_HOOKS:
-			r = container_run_hooks(i);
-			break;
-		default:
-			return ERR_PLAIN(-EPIPE, "the container's first process ended unexpectedly");
-		}
+		if (r == 0)
+			r = container_answer(i, m.stage, &i->plan->userns, ns);
 		if (r < 0)
 			return r;
 	}

@@ -6,9 +6,12 @@
 #include <sys/types.h>
 
 #include "runtime/backend.h"
+#include "runtime/base/sync.h"
 
 struct child_process;
+struct ns_req;
 struct sockaddr_un;
+struct userns_req;
 
 /* What this kernel lacks of linux.seccomp, and whether its listener is there. */
 int container_check_seccomp(const struct plan *p);
@@ -37,8 +40,11 @@ void container_restore_resctrl(const struct instance *i, const char *before);
 int container_remove_resctrl(const struct instance *i);
 /* NEED_DEVICES: linux.netDevices move into its network namespace, then DEVICES_DONE. */
 int container_move_devices(struct instance *i);
-/* NEED_HOOKS: prestart and createRuntime, then HOOKS_DONE to whoever asked. */
-int container_run_hooks(struct instance *i);
+/*
+ * What the first process asks for on its way (sync.h), and then that it is done: NEED_MAPS of ids, NEED_DEVICES, NEED_HOOKS of prestart and
+ * createRuntime. ns: what it was born with. -EPIPE with text for another stage: it ended.
+ */
+int container_answer(struct instance *i, enum sync_stage stage, const struct userns_req *ids, const struct ns_req *ns);
 /* i->cgroup; -ENOTSUP when it has none, -ENOENT when it is gone. */
 int container_use_cgroup(struct instance *i);
 /* i->pidfd: the container's first process; -ESRCH with the words engines look for. */

@@ -436,15 +436,6 @@ int microvm_wait(const struct instance *i, int fd, const char *what)
 	return p[0].revents == 0 ? ERR_PLAIN(-EINTR, "interrupted by a signal while the microVM was %s", what) : 0;
 }
 
-static int write_maps(const struct build *b)
-{
-	int r = userns_write_maps(b->i->pid, &b->ids);
-
-	if (r == 0 && sync_send(b->i->sync, SYNC_MAPS_DONE) < 0)
-		r = ERR_PLAIN(-EPIPE, "the microVM's supervisor ended unexpectedly");
-	return r;
-}
-
 static int serve(const struct build *b)
 {
 	struct instance *i = b->i;
@@ -455,23 +446,10 @@ static int serve(const struct build *b)
 
 		if (r == 0)
 			r = sync_recv(i->sync, &m);
-		if (r < 0)
-			return r;
-		switch (m.stage) {
-		case SYNC_READY:
+		if (r == 0 && m.stage == SYNC_READY)
 			return 0;
-		case SYNC_NEED_MAPS:
-			r = write_maps(b);
-			break;
-		case SYNC_NEED_DEVICES:
-			r = container_move_devices(i);
-			break;
-		case SYNC_NEED_HOOKS:
-			r = container_run_hooks(i);
-			break;
-		default:
-			return ERR_PLAIN(-EPIPE, "the microVM's supervisor ended unexpectedly");
-		}
+		if (r == 0)
+			r = container_answer(i, m.stage, &b->ids, &b->ns);
 		if (r < 0)
 			return r;
 	}
