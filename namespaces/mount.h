@@ -71,7 +71,17 @@ int rootfs_pivot(int root, const char *rootfs, bool no_pivot);
 /* Without a mount namespace: chroot(2) only. */
 int rootfs_chroot(int root);
 
+/* Where paths are hidden: below root, those in /proc below proc, if that is not FD_NONE. */
+struct hide_place {
+	int root, proc;
+};
+
+/*
+ * The procfs that was mounted at /proc: who shares the root file system may have moved its mount point away and put something else
+ * there, where what is to be hidden does not exist (CVE-2019-19921). -errno with text, and -EPERM when that is so.
+ */
+int hide_open_proc(int root, int *ret_proc);
 /* linux.maskedPaths and readonlyPaths, before pivot. host_null: /dev/null, checked by mask_open_null(). */
 int mask_open_null(int *ret_fd);
-int mask_paths(int root, int host_null, const char *const *paths, size_t n);
-int readonly_paths(int root, const char *const *paths, size_t n);
+int mask_paths(const struct hide_place *at, int host_null, const char *const *paths, size_t n);
+int readonly_paths(const struct hide_place *at, const char *const *paths, size_t n);

@@ -5,9 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -141,6 +144,34 @@ int rootfs_chroot(int root)
 	return 0;
 }
 
+#define PROC "/proc"
+/* Of a procfs' root directory (the kernel's PROC_ROOT_INO). */
+#define PROC_ROOT_INODE 1
+
+int hide_open_proc(int root, int *ret_proc)
+{
+	_cleanup_close_ int fd = FD_NONE;
+	struct statfs fs;
+	struct stat st;
+	int r = path_open(root, PROC, O_PATH | O_DIRECTORY | O_NOFOLLOW, &fd);
+
+	if (r == 0 && (fstatfs(fd, &fs) < 0 || fstat(fd, &st) < 0))
+		r = -errno;
+	if (r < 0 && r != -ENOENT && r != -ENOTDIR && r != -ELOOP)
+		return ERR(r, "cannot open \"" PROC "\" to hide paths in it");
+	if (r < 0 || fs.f_type != PROC_SUPER_MAGIC || st.st_ino != PROC_ROOT_INODE)
+		return ERR_PLAIN(-EPERM, "\"" PROC "\" is not the procfs that was mounted there: somebody changes the root file system");
+	*ret_proc = take_fd(&fd);
+	return 0;
+}
+
+static int hide_open(const struct hide_place *at, const char *path, int *ret_fd)
+{
+	bool in_proc = at->proc >= 0 && str_starts(path, PROC "/") && strstr(path, "/..") == NULL;
+
+	return path_open(in_proc ? at->proc : at->root, in_proc ? path + strlen(PROC) : path, O_PATH, ret_fd);
+}
+
 int mask_open_null(int *ret_fd)
 {
 	struct stat st;
@@ -209,13 +240,13 @@ static void mask_done(size_t i, int *target, int *tree)
 	}
 }
 
-int mask_paths(int root, int host_null, const char *const *paths, size_t n)
+int mask_paths(const struct hide_place *at, int host_null, const char *const *paths, size_t n)
 {
 	int shared = FD_NONE, spare = FD_NONE;
 
 	for (size_t i = 0; i < n; i++) {
 		int target = FD_NONE, tree = FD_NONE;
-		int r = path_open(root, paths[i], O_PATH, &target);
+		int r = hide_open(at, paths[i], &target);
 
 		if (r == -ENOENT || r == -ENOTDIR)
 			continue;	/* the target only: nothing there, nothing to hide */
@@ -230,24 +261,55 @@ int mask_paths(int root, int host_null, const char *const *paths, size_t n)
 	return 0;
 }
 
-int readonly_paths(int root, const char *const *paths, size_t n)
+/* The name of what lies in the procfs itself, and NULL of all else. No link there leads out of it: what is asked for needs no descriptor. */
+static const char *name_in_proc(const struct hide_place *at, const char *path)
+{
+	const char *name = path + strlen(PROC "/");
+
+	if (at->proc < 0 || !str_starts(path, PROC "/") || strchr(name, '/') != NULL || str_in(name, (const char *const[]){ "", ".", ".." }, 3))
+		return NULL;
+	return name;
+}
+
+static int make_readonly(int tree)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
 
-	for (size_t i = 0; i < n; i++) {
-		int target = FD_NONE, tree = FD_NONE;
-		int r = path_open(root, paths[i], O_PATH, &target);
+	return tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0 ? -errno : 0;
+}
 
+static int readonly_in_proc(int proc, const char *name, int *tree)
+{
+	int r;
+
+	*tree = open_tree(proc, name, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	r = make_readonly(*tree);
+	if (r == 0 && move_mount(*tree, "", proc, name, MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS) < 0)
+		r = -errno;
+	return r;
+}
+
+static int readonly_at(const struct hide_place *at, const char *path, int *target, int *tree)
+{
+	int r = hide_open(at, path, target);
+
+	if (r < 0)
+		return r;
+	*tree = open_tree(*target, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
+	r = make_readonly(*tree);
+	return r < 0 ? r : mount_attach(*tree, *target);
+}
+
+int readonly_paths(const struct hide_place *at, const char *const *paths, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const char *name = name_in_proc(at, paths[i]);
+		int target = FD_NONE, tree = FD_NONE;
+		int r = name != NULL ? readonly_in_proc(at->proc, name, &tree) : readonly_at(at, paths[i], &target, &tree);
+
+		/* Nothing there: nothing was opened. */
 		if (r == -ENOENT || r == -ENOTDIR)
 			continue;
-		if (r == 0) {
-			tree = open_tree(target, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
-			if (tree < 0 ||
-			    mount_setattr(tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0)
-				r = -errno;
-		}
-		if (r == 0)
-			r = mount_attach(tree, target);
 		if (r < 0)
 			return ERR(r, "cannot make \"%s\" read-only", paths[i]);
 		mask_done(i, &target, &tree);

@@ -118,18 +118,36 @@ static int make_devices(const struct child_init *c, int root)
 	return r < 0 || !p->default_devices ? r : device_defaults(root);
 }
 
+/* Of the last mount that is there, or goes over all. */
+static bool mounts_proc(const struct plan *p)
+{
+	bool proc = false;
+
+	for (size_t i = 0; i < p->n_mounts; i++) {
+		const struct mount_req *m = &p->mounts[i];
+
+		if (!m->remount && (str_eq(m->target, "/proc") || str_eq(m->target, "/")))
+			proc = str_eq(m->target, "/proc") && !m->bind && m->fstype != NULL && str_eq(m->fstype, "proc");
+	}
+	return proc;
+}
+
 static int hide_paths(const struct plan *p, int root)
 {
-	int null = FD_NONE, r;
+	struct hide_place at = { .root = root, .proc = FD_NONE };
+	int null = FD_NONE, r = 0;
 
-	if (p->n_masked > 0) {
+	if (p->n_masked + p->n_readonly > 0 && mounts_proc(p))
+		r = hide_open_proc(root, &at.proc);
+	if (r == 0 && p->n_masked > 0) {
 		r = mask_open_null(&null);
 		if (r == 0)
-			r = mask_paths(root, null, p->masked_paths, p->n_masked);
-		if (r < 0)
-			return r;
+			r = mask_paths(&at, null, p->masked_paths, p->n_masked);
 	}
-	return readonly_paths(root, p->readonly_paths, p->n_readonly);
+	if (r == 0)
+		r = readonly_paths(&at, p->readonly_paths, p->n_readonly);
+	/* Both descriptors are left to execve(2). */
+	return r;
 }
 
 /* The working directory is made if the image lacks it, while the root is still writable. */

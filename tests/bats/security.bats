@@ -127,6 +127,23 @@ symlinks_everywhere() {
 	done
 }
 
+@test "CVE-2019-19921: /proc that is moved away once it is mounted leaves no procfs that is not hidden" {
+	requires container	# a guest has its own
+	# Whoever shares the root file system sees when /proc is mounted, and has the time that the other mounts take.
+	config '.mounts += [range(500) | {destination: "/m/\(.)", type: "tmpfs", source: "tmpfs"}] | .root.readonly = false'
+	sh_args 'd=/elsewhere; [ ! -e $d/self ] || grep -q " $d/sys ro," $d/self/mountinfo || echo "$d/sys is writable"'
+	(
+		cd rootfs
+		until [ -d m/1 ]; do :; done
+		mv proc elsewhere && mkdir proc
+	) 3>&- &
+	try nacre run "$ID"
+	wait $!
+	[ -d rootfs/elsewhere ]
+	[[ $output != *writable* ]] || { echo "$output"; return 1; }
+	[[ $status != 0 && $stderr == *'"/proc"'* ]] || { echo "$status: $stderr"; return 1; }
+}
+
 @test "an image without /proc, /sys and /dev gets them" {
 	rmdir "$BUNDLE"/rootfs/{proc,sys,dev}
 	args ls /proc/self /sys/kernel /dev/null
