@@ -52,8 +52,6 @@ struct build {
 	struct instance *i;
 	struct vm_start start;
 	struct ns_req ns;
-	struct userns_req ids;		/* of the user namespace, if it has one */
-	struct userns_range own_uid, own_gid;
 	struct machine_disk disk;
 	struct plan host;		/* the plan, with the host's part of the limits */
 	char *config;
@@ -88,7 +86,7 @@ static int open_network(struct build *b)
 {
 	const struct plan *p = b->i->plan;
 
-	b->ns.create = CLONE_NEWNS;
+	b->ns.create = CLONE_NEWNS | (p->vm.user_ns ? CLONE_NEWUSER : 0);
 	for (size_t k = 0; k < p->n_ns; k++) {
 		struct ns_join *j = &b->ns.join[0];
 		int r;
@@ -119,21 +117,7 @@ static int open_trees(struct build *b)
 	b->start.entries = calloc(p->n_mounts + 1, sizeof(*b->start.entries));
 	if (b->start.entries == NULL)
 		return ERR_NOMEM();
-	return b->start.user_ns ? 0 : vm_trees_open(&b->start);
-}
-
-/* A user's supervisor is root of a user namespace: of config.json's maps, or of one id, the user's own. What is in there needs no maps. */
-static void use_ids(struct build *b)
-{
-	const struct plan *p = b->i->plan;
-
-	b->start.user_ns = geteuid() != 0;
-	if (b->start.user_ns)
-		b->ns.create |= CLONE_NEWUSER;
-	b->own_uid = (struct userns_range){ .host_id = geteuid(), .size = 1 };
-	b->own_gid = (struct userns_range){ .host_id = getegid(), .size = 1 };
-	b->ids = plan_has_ns(p, CLONE_NEWUSER) ? p->userns :
-						 (struct userns_req){ .uid = &b->own_uid, .n_uid = 1, .gid = &b->own_gid, .n_gid = 1 };
+	return b->i->plan->vm.user_ns ? 0 : vm_trees_open(&b->start);
 }
 
 /* In the root file system's place; a read-only one cannot be written by anybody in there. */
@@ -354,7 +338,6 @@ static int prepare(struct build *b)
 {
 	int r = open_network(b);
 
-	use_ids(b);
 	b->start.plan = b->i->plan;
 	if (r == 0)
 		r = find_hostname(b);
@@ -449,7 +432,7 @@ static int serve(const struct build *b)
 		if (r == 0 && m.stage == SYNC_READY)
 			return 0;
 		if (r == 0)
-			r = container_answer(i, m.stage, &b->ids, &b->ns);
+			r = container_answer(i, m.stage, &i->plan->vm.ids, &b->ns);
 		if (r < 0)
 			return r;
 	}
@@ -471,7 +454,7 @@ static int seal_main(void *arg)
 }
 
 /* root.readonly: the mount points are made by now, and from here on the guest cannot write, root or not. */
-static int seal_rootfs(struct instance *i, bool user_ns)
+static int seal_rootfs(struct instance *i)
 {
 	const struct ns_req none = { 0 };
 	_cleanup_close_ int server = FD_NONE, pidfd = FD_NONE, ours = FD_NONE;
@@ -486,7 +469,7 @@ static int seal_rootfs(struct instance *i, bool user_ns)
 	if (r < 0)
 		return r;
 	ours = pair[0];
-	s = (struct seal){ .server = server, .sync = pair[1], .user_ns = user_ns };
+	s = (struct seal){ .server = server, .sync = pair[1], .user_ns = i->plan->vm.user_ns };
 	r = ns_spawn(&none, FD_NONE, seal_main, &s, &pid, &pidfd);
 	close(pair[1]);
 	if (r < 0)
@@ -521,7 +504,7 @@ int microvm_create(struct instance *i, const struct launch *l)
 	if (r == 0)
 		r = serve(&b);
 	if (r == 0 && b.start.seal_rootfs)
-		r = seal_rootfs(i, b.start.user_ns);
+		r = seal_rootfs(i);
 	if (r == 0 && i->plan->has_process && i->plan->process.has_oom_score_adj)
 		r = process_oom_score(i->pid, i->plan->process.oom_score_adj);
 	/* On failure it stays, as for a container: destroy ends it. */

@@ -60,6 +60,8 @@ struct plan_vm {
 	uint64_t memory;		/* of the guest, bytes */
 	const char *console;		/* file that gets the guest's console, or "stderr"; NULL: kept for a failed boot only */
 	bool console_to_log;		/* --debug: to the log, too */
+	bool user_ns;			/* who asks is a user: its processes are in a user namespace, and root there, of these ids */
+	struct userns_req ids;
 };
 
 struct plan_ns {

@@ -160,7 +160,8 @@ static void print_namespaces(struct printer *p, const struct plan *plan, unsigne
 	for (size_t i = 0; i < plan->n_ns; i++)
 		if (!(plan->ns[i].flag & skip))
 			print_namespace(p, plan, &plan->ns[i]);
-	print_id_maps(p, "", &plan->userns);
+	if (!(skip & CLONE_NEWUSER))
+		print_id_maps(p, "", &plan->userns);
 	if (plan->monotonic.present)
 		step(p, "time", "monotonic %+lld s", (long long)plan->monotonic.secs);
 	if (plan->boottime.present)
@@ -355,6 +356,10 @@ static void walk_microvm(struct printer *p, const struct plan *plan)
 {
 	print_cgroup(p, plan);
 	print_limits(p, plan, true, false);
+	if (plan->vm.user_ns) {
+		step(p, "namespace", "new user, in which the machine's processes are root");
+		print_id_maps(p, "", &plan->vm.ids);
+	}
 	for (size_t i = 0; i < plan->n_ns; i++)
 		if (plan->ns[i].flag == CLONE_NEWNET)
 			print_namespace(p, plan, &plan->ns[i]);
@@ -369,7 +374,7 @@ static void walk_microvm(struct printer *p, const struct plan *plan)
 	go_to(p, "guest");
 	print_limits(p, plan, false, true);
 	print_device_rules(p, plan);
-	print_namespaces(p, plan, CLONE_NEWNET);
+	print_namespaces(p, plan, CLONE_NEWNET | (plan->vm.user_ns ? CLONE_NEWUSER : 0));
 	step(p, "root", "%s%s", plan->vm.image != NULL ? "the image" : "the share's /rootfs", plan->rootfs_readonly ? " (read-only)" : "");
 	print_mounts(p, plan);
 	step(p, "wait", "for start");

@@ -3,6 +3,7 @@
 #include "runtime/plan_vm.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -30,6 +31,8 @@ int vm_host_probe(struct arena *a, struct vm_host *ret)
 	*ret = (struct vm_host){
 		.cpus = cpus > 0 ? (unsigned int)cpus : 1,
 		.memory = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : 0,
+		.uid = geteuid(),
+		.gid = getegid(),
 	};
 	if (kvm_probe() == 0)
 		return 0;
@@ -192,6 +195,21 @@ static int build_size(struct plan *p, const struct vm_host *host)
 }
 
 /* An object of config.json takes the whole place of the file's: parameters for one kernel may be wrong for another. */
+/* A user's machine is in a user namespace: of config.json's maps, or of one id, the user's own. What is in there needs no maps. */
+static int build_ids(struct plan *p, const struct vm_host *host)
+{
+	struct userns_range *own = arena_array(p->arena, 2, sizeof(*own));
+
+	if (own == NULL)
+		return ERR_NOMEM();
+	own[0] = (struct userns_range){ .host_id = host->uid, .size = 1 };
+	own[1] = (struct userns_range){ .host_id = host->gid, .size = 1 };
+	p->vm.user_ns = host->uid != 0;
+	p->vm.ids = plan_has_ns(p, CLONE_NEWUSER) ?
+			    p->userns : (struct userns_req){ .uid = &own[0], .n_uid = 1, .gid = &own[1], .n_gid = 1 };
+	return 0;
+}
+
 int plan_build_vm(struct plan *p, const struct host_config *file, const struct vm_host *host)
 {
 	const struct spec_vm *s = &p->spec->vm;
@@ -212,5 +230,7 @@ int plan_build_vm(struct plan *p, const struct host_config *file, const struct v
 		r = build_command_line(p, &kernel->parameters);
 	if (r == 0)
 		r = build_image(p);
+	if (r == 0)
+		r = build_ids(p, host);
 	return r < 0 ? r : build_size(p, host);
 }

@@ -19,6 +19,8 @@ struct vm_host {
 	unsigned int cpus;	/* online */
 	uint64_t memory;	/* bytes; 0: not known */
 	const char *kvm_why;	/* why /dev/kvm cannot be used; NULL: it can */
+	uid_t uid;		/* who asks */
+	gid_t gid;
 };
 
 /* Asks the host. In a. -ENOMEM. */

@@ -115,7 +115,7 @@ int vm_describe(const struct vm_start *s, const struct net_config *n, char **ret
 	json_kv_string(w, "share", MACHINE_FS_TAG);
 	write_root(w, s);
 	write_mounts(w, &s->share);
-	json_kv_bool(w, "idsMapped", s->user_ns);
+	json_kv_bool(w, "idsMapped", p->vm.user_ns);
 	if (n->n_interfaces > 0) {
 		json_key(w, "network");
 		net_wire_write(w, n);

@@ -359,7 +359,7 @@ static int become_root(struct vm_start *s)
 {
 	int r;
 
-	if (!s->user_ns)
+	if (!s->plan->vm.user_ns)
 		return 0;
 	r = sync_send(s->sync, SYNC_NEED_MAPS);
 	if (r < 0)

@@ -38,7 +38,6 @@ struct vm_start {
 	const struct ns_req *ns;
 	struct share_req share;
 	struct share_entry *entries;	/* of share, see vm_trees.h */
-	bool user_ns;			/* the caller is a user: the supervisor is in a user namespace of its own, and root there */
 	struct machine_config machine;	/* channel, fs, console and nets are the supervisor's to fill */
 	const char *image;		/* the file system of the first disk, which is the root file system; NULL: there is none */
 	bool seal_rootfs;		/* the share's is made read-only once the container is created */

@@ -105,6 +105,19 @@ without_userns() { config 'del(.linux.uidMappings, .linux.gidMappings) | .linux.
 	equals "$USER_ID" "$(stat -c %u "$BUNDLE/rootfs/made")"
 }
 
+@test "explain: the user namespace is the host's, of config.json's maps or of the user's id" {
+	steps() { user explain --json "$BUNDLE" 2>/dev/null | jq -r '.steps[] | "\(.where) \(.kind): \(.what)"' | grep -E 'id map|new user'; }
+	config '.linux.uidMappings += [{containerID: 1, hostID: 200000, size: 10}]'
+	equals "host namespace: new user, in which the machine's processes are root
+host id map: uid 0 -> host $USER_ID, 1 ids
+host id map: uid 1 -> host 200000, 10 ids
+host id map: gid 0 -> host $USER_ID, 1 ids" "$(steps)"
+	without_userns
+	equals "host namespace: new user, in which the machine's processes are root
+host id map: uid 0 -> host $USER_ID, 1 ids
+host id map: gid 0 -> host $USER_ID, 1 ids" "$(steps)"
+}
+
 @test "its network is its own: lo, and nothing of the host's" {
 	# Its /sys is its own, too, though config.json has the host's bound there.
 	equals rbind "$(jq -r '.mounts[] | select(.destination == "/sys").options[0]' "$BUNDLE/config.json")"
