@@ -5,14 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <linux/keyctl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -82,15 +80,8 @@ int process_raise_rlimits(pid_t pid, const struct rlimit_req *v, size_t n)
 	return 0;
 }
 
-int process_session_keyring(const char *id)
+int process_session_keyring(const char *name)
 {
-	char name[300];
-	uint64_t random;
-
-	/* A name that is there already is joined: its keyring would be that of whoever guessed the name. */
-	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
-		return ERR(-errno, "cannot get random bytes");
-	snprintf(name, sizeof(name), "_ses.%s.%016" PRIx64, id, random);
 	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name) < 0 && errno != ENOSYS && errno != EPERM)
 		return ERR_HINT(ERR(-errno, "cannot make a session keyring"),
 				"--no-new-keyring keeps the caller's; /proc/sys/kernel/keys has the limits");

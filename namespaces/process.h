@@ -57,8 +57,11 @@ int process_oom_score(pid_t pid, int score);
 /* Raises hard limits of a process from outside: in a user namespace it may lower them itself only. */
 int process_raise_rlimits(pid_t pid, const struct rlimit_req *v, size_t n);
 
-/* A new session keyring named "_ses.ID.RANDOM", so that the container does not see the caller's. ENOSYS is fine. */
-int process_session_keyring(const char *id);
+/*
+ * A new session keyring, so that the container does not see the caller's; or the one of that name that is there and may be searched:
+ * a name that others can guess is whoever's who came first. ENOSYS is fine.
+ */
+int process_session_keyring(const char *name);
 
 /*
  * chdir, and the proof that we are inside: getcwd(2) of a directory outside the root is

@@ -57,7 +57,7 @@ struct child_exec {
 	unsigned int ns_flags;		/* to be joined */
 	bool user_ns;
 	const char *chroot;		/* without a mount namespace: the root file system, NULL otherwise */
-	const char *keyring;		/* session keyring's container id, NULL: leave */
+	const char *keyring;		/* the container's session keyring, NULL: leave */
 };
 
 /* For ns_spawn(): arg is a struct child_init / child_exec. Gives the exit status. */

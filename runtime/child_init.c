@@ -283,8 +283,8 @@ static int build(struct child_init *c)
 	r = enter_namespaces(c);
 	if (r == 0 && hooks)
 		r = die_with_creator(true);
-	if (r == 0 && p->new_keyring)
-		r = process_session_keyring(p->id);
+	if (r == 0 && c->state->keyring != NULL)
+		r = process_session_keyring(c->state->keyring);
 	if (r == 0)
 		r = set_names(p);
 	if (r == 0 && p->loopback)

@@ -61,7 +61,7 @@ static int exec_spawn(struct instance *i, struct child_exec *c, const struct exe
 	c->ns_flags = i->c->state.ns_flags;
 	c->user_ns = (c->ns_flags & CLONE_NEWUSER) != 0;
 	c->chroot = c->ns_flags & CLONE_NEWNS ? NULL : i->c->state.rootfs;
-	c->keyring = i->c->state.new_keyring ? i->c->id : NULL;
+	c->keyring = i->c->state.keyring;
 	return container_spawn_inside(i, l->cgroup, child_exec_stage, c, ret_pidfd);
 }
 

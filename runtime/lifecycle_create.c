@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <pwd.h>
 #include <sched.h>
@@ -12,6 +13,7 @@
 #include <sys/auxv.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -240,6 +242,19 @@ static const char *owner_text(struct arena *a)
 	return arena_printf(a, "%u", (unsigned int)getauxval(AT_EUID));
 }
 
+/* The kernel joins a keyring that has the name already: so nobody may know it before. */
+static int name_keyring(const struct plan *p, struct arena *a, const char **ret)
+{
+	uint64_t random;
+
+	if (!p->new_keyring)
+		return 0;
+	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
+		return ERR(-errno, "cannot get random bytes");
+	*ret = arena_printf(a, "_ses.%s.%016" PRIx64, p->id, random);
+	return *ret == NULL ? ERR_NOMEM() : 0;
+}
+
 /* What goes with the container: a group without a closID is its own. */
 static unsigned int resctrl_will_make(const struct resctrl_req *q)
 {
@@ -253,6 +268,7 @@ static int fill_state(const struct instance *i)
 	const struct plan *p = i->plan;
 	struct container *c = i->c;
 	struct state *s = &c->state;
+	int r;
 
 	*s = (struct state){
 		.id = c->id,
@@ -271,7 +287,6 @@ static int fill_state(const struct instance *i)
 		.cgroup_unit = p->scope.unit,
 		.cgroup_user = p->scope.user,
 		.has_process = p->has_process,
-		.new_keyring = p->new_keyring,
 		.has_personality = p->process.has_personality,
 		.personality = (uint32_t)p->process.personality,
 		.has_memory_policy = p->memory_policy != NULL,
@@ -289,7 +304,8 @@ static int fill_state(const struct instance *i)
 	s->hooks[HOOK_POSTSTOP] = p->hooks[HOOK_POSTSTOP];
 	if (s->created == NULL || s->owner == NULL)
 		return ERR_NOMEM();
-	return foreign_namespaces(p, &s->ns_flags);
+	r = name_keyring(p, c->arena, &s->keyring);
+	return r < 0 ? r : foreign_namespaces(p, &s->ns_flags);
 }
 
 static int check_terminal(const struct create_options *o, const struct plan *p, bool foreground)

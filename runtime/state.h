@@ -79,7 +79,7 @@ struct state {
 	bool resctrl_monitor;		/* its processes belong into its monitoring group */
 	unsigned int ns_flags;		/* CLONE_NEW* that differ from the host's: exec joins them */
 	bool has_process;
-	bool new_keyring;
+	const char *keyring;		/* name of its session keyring, which exec joins; with a part that cannot be guessed. NULL: the caller's */
 	bool has_personality;		/* linux.personality, for exec */
 	uint32_t personality;		/* personality(2) */
 	bool has_memory_policy;		/* linux.memoryPolicy, for exec */

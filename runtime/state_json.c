@@ -111,7 +111,8 @@ int state_save(int dir, const struct state *s, bool first)
 	json_kv_int(w, "cgroupCreatedFrom", (int64_t)s->cgroup_created_from);
 	json_kv_int(w, "namespaces", s->ns_flags);
 	json_kv_bool(w, "hasProcess", s->has_process);
-	json_kv_bool(w, "newKeyring", s->new_keyring);
+	if (s->keyring != NULL)
+		json_kv_string(w, "keyring", s->keyring);
 	json_kv_bool(w, "cgroupOwned", s->cgroup_owned);
 	if (s->has_personality)
 		json_kv_int(w, "personality", s->personality);
@@ -342,7 +343,7 @@ static int get_texts(const struct json *o, struct state *s)
 		{ "memoryNodes", &s->memory_nodes, false },
 		{ "seccompListener", &s->seccomp_listener, false },
 		{ "seccompMetadata", &s->seccomp_metadata, false },
-		{ "resctrlGroup", &s->resctrl_group, false },
+		{ "resctrlGroup", &s->resctrl_group, false }, { "keyring", &s->keyring, false },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
@@ -373,8 +374,6 @@ int state_parse(struct arena *a, const char *text, unsigned long len, struct sta
 		r = get_numbers(o, s);
 	if (r == 0)
 		r = get_bool(o, "hasProcess", &s->has_process);
-	if (r == 0)
-		r = get_bool(o, "newKeyring", &s->new_keyring);
 	if (r == 0)
 		r = get_bool(o, "cgroupOwned", &s->cgroup_owned);
 	if (r == 0 && s->cgroup_unit != NULL)

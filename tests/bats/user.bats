@@ -264,6 +264,8 @@ load helpers
 	nacre start "$ID"
 	run -0 nacre exec "$ID" sec_keyring
 	[[ "$output" == keyring\;*_ses."$ID".* ]]
+	# But the container's, so that what one of its processes keeps there is the others', too.
+	equals "$(nacre exec "$ID" sec_keyring)" "$output"
 }
 
 @test "a keyring that somebody else prepared for a container is not joined" {
