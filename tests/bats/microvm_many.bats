@@ -13,7 +13,7 @@ setup() {
 	config --arg k "$(vm_kernel)" '.root.readonly = false | .vm = {kernel: {path: $k}, hwConfig: {vcpus: 1, memory: 134217728}}'
 	if [ -n "${NACRE_BIG-}" ]; then
 		AT_ONCE=20 IN_SEQUENCE=100 SIZE=268435456
-		NACRE_TIMEOUT=1200
+		NACRE_TIMEOUT=7200
 	else
 		AT_ONCE=4 IN_SEQUENCE=5 SIZE=8388608
 	fi
