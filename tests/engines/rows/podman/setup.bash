@@ -9,7 +9,8 @@ engine_begin() {
 	mkdir -p "$conf"
 	cp contrib/engines/podman/nacre.conf "$conf/nacre.conf"
 	{
-		printf '[containers]\n'
+		# Not the journal, which the test host's systemd gives nobody.
+		printf '[containers]\nlog_driver = "k8s-file"\n'
 		has_controllers || printf 'pids_limit = 0\n'
 		# podman asks for more than the kernel grants where root may not raise limits.
 		has_sys_resource || printf 'default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]\n'
