@@ -19,6 +19,7 @@
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/str.h"
+#include "runtime/base/sys.h"
 
 #ifndef CLOSE_RANGE_CLOEXEC
 #define CLOSE_RANGE_CLOEXEC (1U << 2)
@@ -88,12 +89,31 @@ int process_session_keyring(const char *name)
 	return 0;
 }
 
+/* Not by a link of /proc to a descriptor, of which some are still open, a few on what is hidden in the container (CVE-2024-21626). */
+static int change_directory(const char *cwd)
+{
+	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_NO_MAGICLINKS };
+	int fd, r;
+
+	if (str_eq(cwd, "/"))
+		return chdir(cwd);
+	fd = sys_openat2(AT_FDCWD, cwd, &how);
+	/* A kernel, or a filter, that does not know it: where it leads is looked at all the same. */
+	if (fd < 0 && (errno == ENOSYS || errno == EPERM))
+		return chdir(cwd);
+	if (fd < 0)
+		return -1;
+	r = fchdir(fd);
+	close(fd);
+	return r;
+}
+
 int process_enter_cwd(const char *cwd)
 {
 	char where[PATH_MAX];
 	long n;
 
-	if (chdir(cwd) < 0)
+	if (change_directory(cwd) < 0)
 		return ERR(-errno, "cannot enter the working directory \"%s\"", cwd);
 	/* The system call, not the library's: glibc falls back to a walk that hides the fact. */
 	n = syscall(SYS_getcwd, where, sizeof(where));

@@ -146,7 +146,7 @@ static int hide_paths(const struct plan *p, int root)
 	}
 	if (r == 0)
 		r = readonly_paths(&at, p->readonly_paths, p->n_readonly);
-	/* Both descriptors are left to execve(2). */
+	/* The descriptors are left to execve(2), also those of what is hidden now: process_enter_cwd() follows none of them. */
 	return r;
 }
 

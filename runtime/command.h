@@ -20,7 +20,12 @@ struct globals {
 	bool debug, systemd_cgroup;
 };
 
-/* The options before the command, of main.c's table. */
+/* The options before the command: what their rows fill. */
+struct global_options {
+	struct globals g;
+	bool version;
+};
+
 extern const struct option_row global_rows[];
 extern const size_t n_global_rows;
 

@@ -29,30 +29,9 @@ static const struct command *const commands[] = {
 };
 
 struct main_flags {
-	struct globals g;
-	bool version;
-	char root[PATH_MAX];	/* what g.root points at when it is made up */
+	struct global_options o;	/* first: what global_rows fill */
+	char root[PATH_MAX];		/* what o.g.root points at when it is made up */
 };
-
-#define AT(field) offsetof(struct main_flags, field)
-
-const struct option_row global_rows[] = {
-	{ 0, "root", "DIR", "where the containers' state is (default: /run/nacre)", OPTION_STRING, AT(g.root) },
-	{ 0, "log", "FILE", "write errors there, too; also file:FILE, journald:ID, syslog:ID", OPTION_STRING, AT(g.log) },
-	{ 0, "log-format", "text|json", "how (default: text)", OPTION_STRING, AT(g.log_format) },
-	{ 0, "log-level", "LEVEL", "error, warning, info or debug", OPTION_STRING, AT(g.log_level) },
-	{ 0, "debug", NULL, "--log-level debug", OPTION_BOOL, AT(g.debug) },
-	{ 0, "cgroup-manager", "NAME", "cgroupfs, systemd or disabled", OPTION_STRING, AT(g.cgroup_manager) },
-	{ 0, "systemd-cgroup", NULL, "--cgroup-manager systemd", OPTION_BOOL, AT(g.systemd_cgroup) },
-	{ 0, "isolation", "NAME", "container or microvm (default: what the bundle says, else container)", OPTION_STRING,
-	  AT(g.isolation) },
-	{ 0, "host-config", "FILE", "this host's defaults (default: /etc/nacre/nacre.json)", OPTION_STRING, AT(g.host_config) },
-	{ 0, "rootless", "true|false|auto", "accepted for other runtimes' callers; nacre looks for itself", OPTION_STRING,
-	  AT(g.rootless) },
-	{ 'v', "version", NULL, "print the version", OPTION_BOOL, AT(version) },
-};
-
-const size_t n_global_rows = ARRAY_SIZE(global_rows);
 
 static void print_help(void)
 {
@@ -158,7 +137,7 @@ static bool enters_container(const struct command *c)
 static int run_command(struct main_flags *f, int argc, char **argv, char **all, const struct command **ret_c)
 {
 	const struct command *c = find(argv[0]);
-	struct globals *g = &f->g;
+	struct globals *g = &f->o.g;
 	int r;
 
 	if (c == NULL)
@@ -184,16 +163,16 @@ static int run_command(struct main_flags *f, int argc, char **argv, char **all, 
 
 static int run(int argc, char **argv, const struct command **ret_c)
 {
-	struct main_flags f = { .g = { .program = argv[0] } };
+	struct main_flags f = { .o.g.program = argv[0] };
 	bool help;
 	int at = 1;
-	int r = options_parse(global_rows, n_global_rows, &f, argc, argv, &at, &help);
+	int r = options_parse(global_rows, n_global_rows, &f.o, argc, argv, &at, &help);
 
 	if (r == 0)
-		r = set_log(&f.g);
+		r = set_log(&f.o.g);
 	if (r < 0)
 		return r;
-	if (f.version) {
+	if (f.o.version) {
 		print_version();
 		return 0;
 	}

@@ -38,7 +38,8 @@ has_lines() { [ "$(grep -c "$2" "$T/stats")" -ge "$1" ]; }
 on_terminal() {
 	local steps=()
 	while [ "$1" != -- ]; do steps+=("$1") && shift; done
-	try "$HELPERS/pty-run" settings "${steps[@]}" -- "$NACRE_BIN" --root "$ROOT" "${@:2}"
+	# Also where the caller has none, as a service; bash says dumb then.
+	TERM=${ON_TERM:-xterm} try "$HELPERS/pty-run" settings "${steps[@]}" -- "$NACRE_BIN" --root "$ROOT" "${@:2}"
 }
 
 # when_shown SCRIPT: in the background, once the terminal shows the container: SCRIPT with the program, the state
@@ -220,7 +221,7 @@ when_shown() {
 @test "on a terminal that is none to draw on: as off one" {
 	requires cgroup
 	run_sleeping
-	TERM=dumb on_terminal "wait=$ID" 'send=\x03' -- stats --interval 50ms
+	ON_TERM=dumb on_terminal "wait=$ID" 'send=\x03' -- stats --interval 50ms
 	[[ "$output" != *$'\033'* ]]
 }
 
