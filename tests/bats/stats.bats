@@ -39,7 +39,7 @@ on_terminal() {
 	local steps=()
 	while [ "$1" != -- ]; do steps+=("$1") && shift; done
 	# Also where the caller has none, as a service; bash says dumb then.
-	TERM=${ON_TERM:-xterm} try "$HELPERS/pty-run" settings "${steps[@]}" -- "$NACRE_BIN" --root "$ROOT" "${@:2}"
+	TERM=${ON_TERM:-xterm} try "$HELPERS/pty-run" "${steps[@]}" settings -- "$NACRE_BIN" --root "$ROOT" "${@:2}"
 }
 
 # when_shown SCRIPT: in the background, once the terminal shows the container: SCRIPT with the program, the state
