@@ -83,7 +83,10 @@ prepare_units() {
 
 cleanup() {
 	[ -n "${NAME-}" ] || return 0
-	systemctl stop "nacre*@$NAME"
+	systemctl stop --no-block "nacre*@$NAME.service"
+	# What runs in there need not heed SIGTERM, and the units give it 90 seconds.
+	/usr/local/bin/nacre kill "$NAME" KILL 2>/dev/null || true
+	systemctl stop "nacre*@$NAME.service"
 	rm -f /etc/systemd/system/nacre*@.service /usr/local/bin/nacre "/var/lib/nacre/$NAME"
 	systemctl daemon-reload
 	[ ! -e "/run/nacre/$NAME" ]
