@@ -88,20 +88,16 @@ static int cgroup_apply(const struct mount_context *c, const struct mount_req *m
 static int tmpfs_apply(const struct mount_context *c, const struct mount_req *m, int *ret_late_ro)
 {
 	_cleanup_close_ int mountfd = FD_NONE, target = FD_NONE;
-	struct mount_req rest = *m;
 	int r = mount_fs_target(c, m, &target);
 
 	if (r == 0)
 		r = mount_fs(m, m->attr_set & ~(uint64_t)MOUNT_ATTR_RDONLY, &mountfd);
 	if (r == 0 && m->copy_up)
 		r = mount_fill_tmpfs(m, target, mountfd);
-	if (r < 0)
-		return r;
-	rest.attr_set = rest.attr_clr = 0;
-	r = mount_tree_attributes(&rest, mountfd, false);
-	if (r < 0)
-		return ERR(r, "cannot set the options of the mount at \"%s\"", m->target);
-	r = mount_attach_at(m, mountfd, target);
+	if (r == 0)
+		r = mount_fs_rest(m, mountfd);
+	if (r == 0)
+		r = mount_attach_at(m, mountfd, target);
 	if (r == 0 && (m->attr_set & MOUNT_ATTR_RDONLY))
 		*ret_late_ro = take_fd(&mountfd);
 	return r;

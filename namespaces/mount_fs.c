@@ -209,23 +209,28 @@ static bool mount2_lacks(const struct mount_req *m)
 	return m->n_propagation > 0 || m->rattr_set != 0 || m->rattr_clr != 0;
 }
 
+int mount_fs_rest(const struct mount_req *m, int mountfd)
+{
+	struct mount_req rest = *m;
+	int r;
+
+	rest.attr_set = rest.attr_clr = 0;
+	r = mount_tree_attributes(&rest, mountfd, false);
+	return r < 0 ? ERR(r, "cannot set the options of the mount at \"%s\"", m->target) : 0;
+}
+
 /* These, at the mount that mount(2) has made; it has given no descriptor, so the mount is found by its place. */
 static int mount2_finish(const struct mount_context *c, const struct mount_req *m)
 {
-	struct mount_req rest = *m;
 	_cleanup_close_ int mountfd = FD_NONE;
 	int r = path_open(c->root, m->target, O_PATH | O_DIRECTORY, &mountfd);
 
-	rest.attr_set = rest.attr_clr = 0;
-	if (r == 0)
-		r = mount_tree_attributes(&rest, mountfd, false);
-	return r < 0 ? ERR(r, "cannot set the options of the mount at \"%s\"", m->target) : 0;
+	return r < 0 ? ERR(r, "cannot set the options of the mount at \"%s\"", m->target) : mount_fs_rest(m, mountfd);
 }
 
 int mount_fs_at(const struct mount_context *c, const struct mount_req *m)
 {
 	_cleanup_close_ int mountfd = FD_NONE;
-	struct mount_req rest = *m;
 	int target = FD_NONE, r = mount_fs_target(c, m, &target);
 
 	if (r < 0)
@@ -239,11 +244,7 @@ int mount_fs_at(const struct mount_context *c, const struct mount_req *m)
 	if (mount2_must(m))
 		return ERR(r < 0 ? r : -EINVAL, "cannot mount %s at \"%s\"", m->fstype, m->target);
 	r = mount_fs(m, m->attr_set, &mountfd);
-	if (r < 0)
-		return r;
-	rest.attr_set = rest.attr_clr = 0;
-	r = mount_tree_attributes(&rest, mountfd, false);
-	if (r < 0)
-		return ERR(r, "cannot set the options of the mount at \"%s\"", m->target);
-	return mount_attach_at(m, mountfd, target);
+	if (r == 0)
+		r = mount_fs_rest(m, mountfd);
+	return r < 0 ? r : mount_attach_at(m, mountfd, target);
 }

@@ -14,7 +14,9 @@ int mount_bind_target(const struct mount_context *c, const struct mount_req *m, 
 
 /* A new file system, detached, with these MOUNT_ATTR_*; with the kernel's own words when it refuses. */
 int mount_fs(const struct mount_req *m, uint64_t attrs, int *ret_fd);
-/* The same at its mount point, with all its options, by the shorter of the two ways that can (mount_fs(), mount(2)). */
+/* Of m's options those that a new mount cannot be born with: propagation, and what holds for all below. mountfd: that mount. */
+int mount_fs_rest(const struct mount_req *m, int mountfd);
+/* A new file system at its mount point, with all its options, by the shorter of the two ways that can (mount_fs(), mount(2)). */
 int mount_fs_at(const struct mount_context *c, const struct mount_req *m);
 
 /* remount: of the mount that is at the target; data and superblock flags when there are any. */
