@@ -81,9 +81,16 @@ int process_raise_rlimits(pid_t pid, const struct rlimit_req *v, size_t n)
 	return 0;
 }
 
-int process_session_keyring(const char *name)
+/* KEY_POS_ALL and KEY_USR_SEARCH of the kernel's: all for who has it in hand; for processes of its owner, to be found by its name. */
+#define KEYRING_RIGHTS (0x3f000000UL | 0x00080000UL)
+
+int process_session_keyring(const char *name, bool to_be_joined)
 {
-	if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name) < 0 && errno != ENOSYS && errno != EPERM)
+	long key = syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name);
+
+	if (key < 0 && (errno == ENOSYS || errno == EPERM))
+		return 0;
+	if (key < 0 || (to_be_joined && syscall(SYS_keyctl, KEYCTL_SETPERM, key, KEYRING_RIGHTS) < 0))
 		return ERR_HINT(ERR(-errno, "cannot make a session keyring"),
 				"--no-new-keyring keeps the caller's; /proc/sys/kernel/keys has the limits");
 	return 0;
@@ -115,6 +122,8 @@ int process_enter_cwd(const char *cwd)
 
 	if (change_directory(cwd) < 0)
 		return ERR(-errno, "cannot enter the working directory \"%s\"", cwd);
+	if (str_eq(cwd, "/"))
+		return 0;	/* wherever the root is */
 	/* The system call, not the library's: glibc falls back to a walk that hides the fact. */
 	n = syscall(SYS_getcwd, where, sizeof(where));
 	if (n < 0)

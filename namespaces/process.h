@@ -59,9 +59,10 @@ int process_raise_rlimits(pid_t pid, const struct rlimit_req *v, size_t n);
 
 /*
  * A new session keyring, so that the container does not see the caller's; or the one of that name that is there and may be searched:
- * a name that others can guess is whoever's who came first. ENOSYS is fine.
+ * a name that others can guess is whoever's who came first. to_be_joined: it may be searched by its owner's other processes that know the
+ * name, which is all they can do with it: /proc/keys does not show it to them. ENOSYS is fine.
  */
-int process_session_keyring(const char *name);
+int process_session_keyring(const char *name, bool to_be_joined);
 
 /*
  * chdir, and the proof that we are inside: getcwd(2) of a directory outside the root is

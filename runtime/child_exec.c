@@ -18,7 +18,7 @@ static int enter(struct child_exec *c)
 	int r = c->user_ns ? userns_become_root() : 0;
 
 	if (r == 0 && c->keyring != NULL)
-		r = process_session_keyring(c->keyring);
+		r = process_session_keyring(c->keyring, false);
 	if (r == 0) {
 		root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (root < 0)

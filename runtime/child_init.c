@@ -284,7 +284,7 @@ static int build(struct child_init *c)
 	if (r == 0 && hooks)
 		r = die_with_creator(true);
 	if (r == 0 && c->state->keyring != NULL)
-		r = process_session_keyring(c->state->keyring);
+		r = process_session_keyring(c->state->keyring, true);
 	if (r == 0)
 		r = set_names(p);
 	if (r == 0 && p->loopback)

@@ -264,8 +264,23 @@ load helpers
 	nacre start "$ID"
 	run -0 nacre exec "$ID" sec_keyring
 	[[ "$output" == keyring\;*_ses."$ID".* ]]
-	# But the container's, so that what one of its processes keeps there is the others', too.
-	equals "$(nacre exec "$ID" sec_keyring)" "$output"
+}
+
+@test "exec's keyring is the container's: what one of its processes keeps there is the others', too" {
+	[ -e /proc/keys ] || skip "the kernel has no keyrings"
+	sh_args 'sec_keyring number; exec sleep 1000'
+	nacre create "$ID" >"$T/out"
+	nacre start "$ID"
+	wait_for 5 grep -q . "$T/out"
+	equals "$(cat "$T/out")" "$(nacre exec "$ID" sec_keyring number)"
+}
+
+@test "the name of a container's keyring, by which it could be joined, is shown to nobody outside" {
+	[ -e /proc/keys ] || skip "the kernel has no keyrings"
+	requires container
+	run_sleeping
+	[[ "$(nacre exec "$ID" sec_keyring)" == *"_ses.$ID."* ]]
+	run ! grep -F "_ses.$ID." /proc/keys
 }
 
 @test "a keyring that somebody else prepared for a container is not joined" {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Prints the description of the session keyring: "keyring;UID;GID;PERM;NAME".
+ * Prints the description of the session keyring: "keyring;UID;GID;PERM;NAME". sec_keyring number: its number.
  * sec_keyring hold NAME: takes a new one of this name, that anybody may find and join, prints it and sleeps.
  */
 #include <stdio.h>
@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define GET_ID 0
 #define JOIN 1
 #define SETPERM 5
 #define DESCRIBE 6
@@ -36,7 +37,10 @@ int main(int argc, char **argv)
 		perror("keyctl");
 		return 1;
 	}
-	puts(text);
+	if (argc == 2 && strcmp(argv[1], "number") == 0)
+		printf("%ld\n", syscall(SYS_keyctl, GET_ID, SESSION_KEYRING, 0));
+	else
+		puts(text);
 	fflush(stdout);
 	if (holds)
 		sleep(1000);
