@@ -74,6 +74,7 @@ int rootfs_chroot(int root);
 /* Where paths are hidden: below root, those in /proc below proc, if that is not FD_NONE. */
 struct hide_place {
 	int root, proc;
+	const char *label;	/* of what hides a directory: SELinux', NULL: none */
 };
 
 /*

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "runtime/base/err.h"
@@ -206,7 +207,17 @@ static int mount2_at(const struct mount_req *m, const char *fstype, int target)
 /* Of the options those that mount(2) has no flags for. */
 static bool mount2_lacks(const struct mount_req *m)
 {
-	return m->n_propagation > 0 || m->rattr_set != 0 || m->rattr_clr != 0;
+	return m->n_propagation > 0 || m->rattr_set != 0 || m->rattr_clr != 0 || m->label != NULL;
+}
+
+/* The descriptor of a mount is one of a path only, which takes no attributes of files. */
+static int label_root(const struct mount_req *m, int mountfd)
+{
+	_cleanup_close_ int fd = openat(mountfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || fsetxattr(fd, "security.selinux", m->label, strlen(m->label), 0) < 0)
+		return ERR(-errno, "cannot give the mount at \"%s\" the SELinux label \"%s\"", m->target, m->label);
+	return 0;
 }
 
 int mount_fs_rest(const struct mount_req *m, int mountfd)
@@ -216,7 +227,9 @@ int mount_fs_rest(const struct mount_req *m, int mountfd)
 
 	rest.attr_set = rest.attr_clr = 0;
 	r = mount_tree_attributes(&rest, mountfd, false);
-	return r < 0 ? ERR(r, "cannot set the options of the mount at \"%s\"", m->target) : 0;
+	if (r < 0)
+		return ERR(r, "cannot set the options of the mount at \"%s\"", m->target);
+	return m->label != NULL ? label_root(m, mountfd) : 0;
 }
 
 /* These, at the mount that mount(2) has made; it has given no descriptor, so the mount is found by its place. */

@@ -45,6 +45,7 @@ struct mount_req {
 	enum mount_idmap idmap;			/* by idmap_apply(), of a bind mount only */
 	const char *idmap_text;			/* "uids=0-1-10;gids=…" of crun's idmap=…; read by idmap_option_parse() */
 	const struct userns_req *idmap_maps;	/* NULL: those of the user namespace that the container joins */
+	const char *label;			/* SELinux', set on the new file system's root where no option of it does (mqueue). NULL: none */
 };
 
 /*

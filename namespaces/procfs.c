@@ -125,6 +125,14 @@ int lsm_set_selinux(int attr, const char *label)
 	return r < 0 ? ERR(r, "cannot set the SELinux label \"%s\" in `/proc/self/attr/exec`", label) : 0;
 }
 
+int lsm_label_keys(int proc, const char *label)
+{
+	/* The kernel takes an empty line for none; nothing at all would not be a write. */
+	int r = proc_write(proc, "self/attr/keycreate", label != NULL ? label : "\n");
+
+	return r < 0 ? ERR(r, "cannot set the SELinux label \"%s\" of keys", label != NULL ? label : "") : 0;
+}
+
 int lsm_apparmor_enabled(void)
 {
 	char c = 'N';

@@ -25,6 +25,9 @@ int procfs_open_attr(int proc, bool apparmor, int *ret_fd);
 int lsm_set_apparmor(int attr, const char *profile);
 int lsm_set_selinux(int attr, const char *label);
 
+/* SELinux: the label of the keys that the calling process makes from now on; NULL: its own again. */
+int lsm_label_keys(int proc, const char *label);
+
 /* What the kernel has: is this LSM switched on? */
 int lsm_apparmor_enabled(void);
 int lsm_selinux_enabled(void);

@@ -196,12 +196,12 @@ int mask_open_null(int *ret_fd)
  * A read-only empty tmpfs. When there are many (kubelets mask a directory per CPU) one serves
  * all: the first takes it, the others a clone. *tree: an fd to be closed by the caller, sooner or later.
  */
-static int mask_dir(int target, bool many, int *shared, int *tree)
+static int mask_dir(int target, bool many, const char *context, int *shared, int *tree)
 {
-	static const char *const data[] = { "nr_blocks=1", "nr_inodes=1" };
+	const char *const data[] = { "nr_blocks=1", "nr_inodes=1", context };
 	int r;
 
-	if (!many) {
+	if (!many && context == NULL) {
 		r = fchdir(target);
 		if (r == 0)
 			r = mount("tmpfs", ".", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, "nr_blocks=1,nr_inodes=1");
@@ -211,7 +211,7 @@ static int mask_dir(int target, bool many, int *shared, int *tree)
 		*tree = open_tree(*shared, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 		return *tree < 0 ? -errno : mount_attach(*tree, target);
 	}
-	r = mount_new("tmpfs", "tmpfs", data, ARRAY_SIZE(data),
+	r = mount_new("tmpfs", "tmpfs", data, ARRAY_SIZE(data) - (context == NULL),
 		      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, shared);
 	return r < 0 ? r : mount_attach(*shared, target);
 }
@@ -242,8 +242,11 @@ static void mask_done(size_t i, int *target, int *tree)
 
 int mask_paths(const struct hide_place *at, int host_null, const char *const *paths, size_t n)
 {
+	_cleanup_free_ char *context = NULL;
 	int shared = FD_NONE, spare = FD_NONE;
 
+	if (at->label != NULL && (context = str_printf("context=%s", at->label)) == NULL)
+		return ERR_NOMEM();
 	for (size_t i = 0; i < n; i++) {
 		int target = FD_NONE, tree = FD_NONE;
 		int r = hide_open(at, paths[i], &target);
@@ -253,7 +256,7 @@ int mask_paths(const struct hide_place *at, int host_null, const char *const *pa
 		if (r == 0)
 			r = mask_file(target, host_null, &spare, &tree);
 		if (r == -EINVAL || r == -ENOTDIR)
-			r = mask_dir(target, n > MASK_KEEP_OPEN, &shared, &tree);
+			r = mask_dir(target, n > MASK_KEEP_OPEN, context, &shared, &tree);
 		if (r < 0)
 			return ERR(r, "cannot mask \"%s\"", paths[i]);
 		mask_done(i, &target, &tree);

@@ -134,7 +134,7 @@ static bool mounts_proc(const struct plan *p)
 
 static int hide_paths(const struct plan *p, int root)
 {
-	struct hide_place at = { .root = root, .proc = FD_NONE };
+	struct hide_place at = { .root = root, .proc = FD_NONE, .label = p->mount_label };
 	int null = FD_NONE, r = 0;
 
 	if (p->n_masked + p->n_readonly > 0 && mounts_proc(p))
@@ -273,6 +273,17 @@ static int die_with_creator(bool on)
 	return prctl(PR_SET_PDEATHSIG, on ? SIGKILL : 0, 0, 0, 0) < 0 ? ERR(-errno, "cannot bind our life to the creator's") : 0;
 }
 
+/* With SELinux it has the process' label, not ours: else the process itself may not search it. */
+static int new_keyring(struct child_init *c)
+{
+	const char *label = c->plan->has_process ? c->plan->process.selinux : NULL;
+	int r = label != NULL ? lsm_label_keys(c->p.proc, label) : 0;
+
+	if (r == 0)
+		r = process_session_keyring(c->state->keyring, true);
+	return r == 0 && label != NULL ? lsm_label_keys(c->p.proc, NULL) : r;
+}
+
 static int build(struct child_init *c)
 {
 	const struct plan *p = c->plan;
@@ -284,7 +295,7 @@ static int build(struct child_init *c)
 	if (r == 0 && hooks)
 		r = die_with_creator(true);
 	if (r == 0 && c->state->keyring != NULL)
-		r = process_session_keyring(c->state->keyring, true);
+		r = new_keyring(c);
 	if (r == 0)
 		r = set_names(p);
 	if (r == 0 && p->loopback)

@@ -271,6 +271,8 @@ int plan_build(struct spec *spec, const struct plan_options *o, struct plan **re
 	p->mounts_at = "config.json: mounts";
 	p->no_pivot = o->no_pivot;
 	p->new_keyring = !o->no_new_keyring;
+	if (spec->linux_.mount_label != NULL && *spec->linux_.mount_label != '\0')
+		p->mount_label = spec->linux_.mount_label;
 	p->isolation = o->isolation;
 	p->pod = pod_part(spec);
 	p->pod_sandbox = o->pod_sandbox;

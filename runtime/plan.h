@@ -118,6 +118,7 @@ struct plan {
 
 	const char *id, *bundle, *rootfs, *oci_version;
 	bool rootfs_readonly, no_pivot, new_keyring;
+	const char *mount_label;	/* linux.mountLabel: SELinux', of file systems made for the container; NULL: none */
 	enum isolation isolation;
 	enum pod_part pod;
 	bool pod_sandbox;	/* of which a microVM was asked for */

@@ -17,16 +17,35 @@
 #include "runtime/plan.h"
 #include "runtime/plan_rules.h"
 
-/* linux.mountLabel: SELinux' context option, on file systems that have labels of their own to set. */
+/* Has the user said what the labels of this mount are? Twice is once too often for the kernel. */
+static bool has_context(const struct mount_req *m)
+{
+	static const char *const words[] = { "context=", "defcontext=", "fscontext=", "rootcontext=" };
+
+	for (size_t i = 0; i < m->n_data; i++)
+		for (size_t w = 0; w < ARRAY_SIZE(words); w++)
+			if (str_starts(m->data[i], words[w]))
+				return true;
+	return false;
+}
+
+/*
+ * linux.mountLabel: SELinux' context option, on file systems that have labels of their own to set. mqueue has none such, but its
+ * root can be labelled; not that of the host's queues, which other programs use.
+ */
 static int label_mount(struct plan *p, struct mount_req *m)
 {
-	static const char *const unlabelled[] = { "proc", "sysfs", "mqueue", "cgroup", "cgroup2", "bind", "rbind" };
-	const char *label = p->spec->linux_.mount_label;
+	static const char *const unlabelled[] = { "proc", "sysfs", "cgroup", "cgroup2", "bind", "rbind" };
+	const char *label = p->mount_label;
 	const char **data;
 
-	if (label == NULL || *label == '\0' || m->bind || m->remount || m->fstype == NULL ||
-	    str_in(m->fstype, unlabelled, ARRAY_SIZE(unlabelled)))
+	if (label == NULL || m->bind || m->remount || m->fstype == NULL || str_in(m->fstype, unlabelled, ARRAY_SIZE(unlabelled)) ||
+	    has_context(m))
 		return 0;
+	if (str_eq(m->fstype, "mqueue")) {
+		m->label = plan_has_ns(p, CLONE_NEWIPC) ? label : NULL;
+		return 0;
+	}
 	data = arena_array(p->arena, m->n_data + 1, sizeof(*data));
 	if (data == NULL)
 		return ERR_NOMEM();

@@ -174,7 +174,7 @@ static int check_lsm(const struct plan *p)
 		return ERR_PLAIN(-ENOTSUP, "config.json: process.apparmorProfile: AppArmor is not enabled on this host");
 	if (q->selinux != NULL && !lsm_selinux_enabled())
 		return ERR_PLAIN(-ENOTSUP, "config.json: process.selinuxLabel: SELinux is not enabled on this host");
-	if (p->spec->linux_.mount_label != NULL && !lsm_selinux_enabled())
+	if (p->mount_label != NULL && !lsm_selinux_enabled())
 		return ERR_PLAIN(-ENOTSUP, "config.json: linux.mountLabel: SELinux is not enabled on this host");
 	return 0;
 }

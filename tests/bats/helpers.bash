@@ -46,6 +46,7 @@ requires() {
 		sys_resource) [ $((0x$(sed -n 's/^CapEff:\t//p' /proc/self/status) >> 24 & 1)) = 1 ] || skip "root here lacks CAP_SYS_RESOURCE" ;;
 		apparmor) [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" = Y ] || skip "AppArmor is not enabled" ;;
 		selinux) [ -d /sys/fs/selinux/booleans ] || skip "SELinux is not enabled" ;;
+		selinux_policy) [ "${NACRE_TEST_HOST-}$(cat /sys/fs/selinux/enforce 2>/dev/null)" = 11 ] || skip "no SELinux policy of the tests is loaded (tests/check boots a test host for it)" ;;
 		container) [ -z "${NACRE_ISOLATION-}" ] || skip "is about processes on this kernel, not for a $NACRE_ISOLATION" ;;
 		microvm) microvm_missing=$(microvm_lacks) || skip "no microVM here: $microvm_missing" ;;
 		kvm) "$NACRE_BIN" doctor --json 2>/dev/null | jq -e 'any(.[]; .name == "kvm" and .level == "ok")' >/dev/null || skip "KVM cannot be used here" ;;

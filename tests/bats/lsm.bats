@@ -63,6 +63,52 @@ without() {
 	[[ "$output" == unconfined* ]]
 }
 
+# A profile for one test: its process may not write below /tmp/no, and may start programs, which have it, too.
+load_profile() {
+	requires apparmor apparmor_parser root
+	mountpoint -q /sys/kernel/security || mount -t securityfs none /sys/kernel/security
+	PROFILE=nt-${T##*.}
+	printf 'profile %s flags=(attach_disconnected) {\n file,\n capability,\n signal,\n deny /tmp/no/** w,\n}\n' "$PROFILE" >"$T/profile"
+	apparmor_parser -K -a "$T/profile"
+}
+
+cleanup() { [ -z "${PROFILE-}" ] || apparmor_parser -K -R "$T/profile"; }
+
+@test "apparmorProfile: the process has it, and is confined by it" {
+	load_profile
+	mkdir -p "$BUNDLE/rootfs/tmp/no"
+	config --arg profile "$PROFILE" '.process.apparmorProfile = $profile | .root.readonly = false'
+	sh_args 'cat /proc/self/attr/current; echo mine >/tmp/file && cat /tmp/file; echo no >/tmp/no/file; true'
+	run -0 --separate-stderr nacre run "$ID"
+	equals "$PROFILE (enforce)"$'\n'mine "$output"
+	[[ "$stderr" == *"/tmp/no/file: Permission denied"* ]]
+	[ ! -e "$BUNDLE/rootfs/tmp/no/file" ]
+}
+
+@test "apparmorProfile with noNewPrivileges, another user and a user namespace" {
+	load_profile
+	config --arg profile "$PROFILE" '.process.apparmorProfile = $profile | .process.noNewPrivileges = true
+		| .process.user = {uid: 1000, gid: 1000}'
+	args cat /proc/self/attr/current
+	run -0 nacre run "$ID"
+	equals "$PROFILE (enforce)" "$output"
+	config '.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}]
+		| .linux.gidMappings = .linux.uidMappings'
+	run -0 nacre run "$ID"
+	equals "$PROFILE (enforce)" "$output"
+}
+
+@test "exec has the container's profile, or that of --apparmor" {
+	load_profile
+	config --arg profile "$PROFILE" '.process.apparmorProfile = $profile'
+	run_sleeping
+	equals "$PROFILE (enforce)" "$(nacre exec "$ID" cat /proc/self/attr/current)"
+	equals unconfined "$(nacre exec --apparmor unconfined "$ID" cat /proc/self/attr/current)"
+	run nacre exec --apparmor nt-no-such-profile "$ID" true
+	[ "$status" -ne 0 ]
+	[[ "$output" == *nt-no-such-profile* ]]
+}
+
 @test "apparmorProfile that is not loaded is an error with its name" {
 	requires apparmor
 	config '.process.apparmorProfile = "nt-no-such-profile"'
