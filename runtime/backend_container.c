@@ -3,6 +3,7 @@
  * The container back end: composes namespaces/, cgroups/ and seccomp/ into a container. See
  * backend.h. create is in container_create.c, exec in container_exec.c, statistics in container_stats.c.
  */
+#include "namespaces/host_root.h"
 #include "runtime/backend.h"
 
 #include <errno.h>
@@ -377,7 +378,8 @@ static int end_cgroup(struct instance *i)
 	return r;
 }
 
-static int container_destroy(struct instance *i)
+/* Its processes, and what counted and limited them. */
+static int end_processes(struct instance *i)
 {
 	const struct state *s = &i->c->state;
 	int r = 0;
@@ -401,6 +403,15 @@ static int container_destroy(struct instance *i)
 		return 0;
 	}
 	return end_cgroup(i);
+}
+
+static int container_destroy(struct instance *i)
+{
+	const struct state *s = &i->c->state;
+	int r = end_processes(i);
+
+	/* Now that nobody is left who could still attach it. */
+	return r == 0 && s->root_mount != 0 ? host_root_remove(s->rootfs, s->root_mount) : r;
 }
 
 const struct backend_ops backend_container = {

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "namespaces/devices.h"
+#include "namespaces/host_root.h"
 #include "namespaces/mount.h"
 #include "namespaces/netlink.h"
 #include "namespaces/procfs.h"
@@ -212,14 +213,23 @@ static int run_create_hooks(const struct child_init *c, int root)
 	return hooks_run_in_root(&p->hooks[HOOK_CREATE_CONTAINER], c->state, getpid(), root);
 }
 
+/* The mount that becomes "/", where paths of the host's are still found. */
+static int attach_root(const struct plan *p, int *root)
+{
+	int r;
+
+	if (p->host_mounts)
+		return host_root_attach(p->rootfs, *root);
+	r = mount_isolate(p->isolate);
+	return r < 0 ? r : rootfs_attach(p->rootfs, root);
+}
+
 static int make_root(struct child_init *c)
 {
 	_cleanup_close_ int root = take_fd(&c->rootfs);
 	const struct plan *p = c->plan;
-	int r = mount_isolate(p->isolate);
+	int r = attach_root(p, &root);
 
-	if (r == 0)
-		r = rootfs_attach(p->rootfs, &root);
 	if (r == 0)
 		r = fill_root(c, root);
 	if (r == 0)
@@ -230,13 +240,13 @@ static int make_root(struct child_init *c)
 			return ERR(r, "cannot make the root file system read-only");
 	}
 	if (r == 0)
-		r = rootfs_pivot(root, p->rootfs, p->no_pivot);
+		r = p->host_mounts ? rootfs_chroot(root) : rootfs_pivot(root, p->rootfs, p->no_pivot);
 	if (r == 0 && p->root_propagation != 0)
 		r = mount_root_propagation(p->root_propagation);
 	return r;
 }
 
-/* No mount namespace: a chroot, and devices neither made nor hidden. */
+/* No mount namespace, and nothing to be mounted: a chroot, and devices neither made nor hidden. */
 static int chroot_only(struct child_init *c)
 {
 	_cleanup_close_ int root = open(c->plan->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -307,7 +317,7 @@ static int build(struct child_init *c)
 	if (r == 0)
 		r = child_open_labels(&c->p);
 	if (r == 0)
-		r = plan_has_ns(p, CLONE_NEWNS) ? make_root(c) : chroot_only(c);
+		r = plan_has_ns(p, CLONE_NEWNS) || p->host_mounts ? make_root(c) : chroot_only(c);
 	if (r == 0 && p->has_process)
 		r = child_prepare(&c->p);
 	/* From READY on its end of the socket tells; and it may go after COMMIT. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "namespaces/devices.h"
+#include "namespaces/host_root.h"
 #include "namespaces/idmap.h"
 #include "namespaces/mount.h"
 #include "namespaces/net_move.h"
@@ -152,6 +153,15 @@ static int leave_trees(const struct plan *p)
 	return 0;
 }
 
+/* The record has it before the child can mount it. Sources of bind mounts are opened by the child: it sees what we see. */
+static int open_host_root(struct build *b)
+{
+	struct container *c = b->i->c;
+	int r = host_root_open(b->i->plan->rootfs, &b->child.rootfs, &c->state.root_mount);
+
+	return r < 0 ? r : container_save(c);
+}
+
 /*
  * Sources of bind mounts are host paths, opened with the host's view and privileges. Without the privilege
  * (rootless) the child does it, in its user namespace.
@@ -168,7 +178,7 @@ static int open_trees(struct build *b)
 		b->trees[i] = FD_NONE;
 	b->child.trees = b->trees;
 	if (!plan_has_ns(p, CLONE_NEWNS))
-		return 0;
+		return p->host_mounts ? open_host_root(b) : 0;
 	/* With its own mount namespace only, the child sees and may all that we do: it opens the root itself. */
 	r = plan_has_ns(p, CLONE_NEWUSER) ? rootfs_open(p->rootfs, &b->child.rootfs) : 0;
 	if (r == -EPERM)

@@ -118,6 +118,7 @@ struct plan {
 
 	const char *id, *bundle, *rootfs, *oci_version;
 	bool rootfs_readonly, no_pivot, new_keyring;
+	bool host_mounts;		/* no mount namespace, but something to be mounted: see namespaces/host_root.h */
 	const char *mount_label;	/* linux.mountLabel: SELinux', of file systems made for the container; NULL: none */
 	enum isolation isolation;
 	enum pod_part pod;

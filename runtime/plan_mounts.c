@@ -211,10 +211,14 @@ int plan_build_mounts(struct plan *p)
 		if ((p->root_propagation & ~(unsigned long)MS_REC) == MS_PRIVATE)
 			p->isolate = MS_PRIVATE;
 	}
-	if (!plan_has_ns(p, CLONE_NEWNS))
-		return plan_check_no_mount_ns(p);
-	if (s->n_mounts == 0)
+	if (!plan_has_ns(p, CLONE_NEWNS)) {
+		p->host_mounts = s->n_mounts > 0 || s->linux_.masked_paths.n > 0 || s->linux_.readonly_paths.n > 0 || s->root.readonly;
+		r = plan_check_host_mounts(p);
+		if (r < 0 || !p->host_mounts)
+			return r;
+	} else if (s->n_mounts == 0) {
 		return build_default_mounts(p);
+	}
 	p->mounts = arena_array(p->arena, s->n_mounts, sizeof(*p->mounts));
 	if (p->mounts == NULL)
 		return ERR_NOMEM();

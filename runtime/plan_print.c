@@ -195,7 +195,7 @@ static void print_mounts(struct printer *p, const struct plan *plan)
 		     plan->devices[i].type == S_IFCHR ? 'c' : plan->devices[i].type == S_IFBLK ? 'b' : 'p',
 		     plan->devices[i].major, plan->devices[i].minor, (unsigned int)plan->devices[i].mode,
 		     plan->devices[i].uid, plan->devices[i].gid);
-	if (plan->default_devices && plan_has_ns(plan, CLONE_NEWNS))
+	if (plan->default_devices && (plan_has_ns(plan, CLONE_NEWNS) || plan->host_mounts))
 		step(p, "device", "the default ones (null zero full random urandom tty, links, ptmx)");
 	for (size_t i = 0; i < plan->n_masked; i++)
 		step(p, "mask", "%s", plan->masked_paths[i]);
@@ -283,7 +283,8 @@ static void walk_container(struct printer *p, const struct plan *plan)
 	print_limits(p, plan, true, true);
 	print_device_rules(p, plan);
 	print_namespaces(p, plan, 0);
-	step(p, "root", "%s%s", plan->rootfs, plan->rootfs_readonly ? " (read-only)" : "");
+	step(p, "root", "%s%s%s", plan->rootfs, plan->rootfs_readonly ? " (read-only)" : "",
+	     plan->host_mounts ? ", mounted on itself in the host's own namespace until the container is deleted" : "");
 	print_mounts(p, plan);
 	print_hooks(p, plan, HOOK_PRESTART);
 	print_hooks(p, plan, HOOK_CREATE_RUNTIME);

@@ -111,18 +111,15 @@ int plan_check_live_mount(const struct plan *p, size_t i, unsigned int ns_flags)
 	return 0;
 }
 
-int plan_check_no_mount_ns(const struct plan *p)
+int plan_check_host_mounts(const struct plan *p)
 {
-	const struct spec_linux *l = &p->spec->linux_;
-
-	if (p->spec->n_mounts > 0)
-		return ERR_PLAIN(-EINVAL, "config.json: mounts: without a mount namespace they would be the host's");
-	if (l->masked_paths.n > 0 || l->readonly_paths.n > 0)
-		return ERR_PLAIN(-EINVAL, "config.json: linux.maskedPaths, linux.readonlyPaths: need a mount namespace");
-	if (p->spec->root.readonly)
-		return ERR_PLAIN(-EINVAL, "config.json: root.readonly: needs a mount namespace");
-	if (l->rootfs_propagation != NULL)
+	if (p->spec->linux_.rootfs_propagation != NULL)
 		return ERR_PLAIN(-EINVAL, "config.json: linux.rootfsPropagation: needs a mount namespace");
+	if (!p->host_mounts)
+		return 0;
+	if (plan_has_ns(p, CLONE_NEWUSER))
+		return ERR_PLAIN(-EINVAL, "config.json: mounts, linux.maskedPaths, linux.readonlyPaths, root.readonly: without a mount namespace "
+					  "these are mounts of the host's, which a user namespace may not make");
 	return 0;
 }
 

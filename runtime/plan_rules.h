@@ -10,7 +10,7 @@ struct plan;
 int plan_check_mount(const struct plan *p, size_t i);
 /* One mount that is added to a running container, with the namespaces ns_flags of its own. */
 int plan_check_live_mount(const struct plan *p, size_t i, unsigned int ns_flags);
-/* Without a mount namespace every mount would be the host's: only a bare chroot is possible. */
-int plan_check_no_mount_ns(const struct plan *p);
+/* Without a mount namespace every mount is the host's, whose "/" stays what it is, and which no user namespace can change. */
+int plan_check_host_mounts(const struct plan *p);
 /* All the rest, once the plan is complete: sysctls, hostname, LSM labels, preserved combinations. */
 int plan_check(const struct plan *p);

@@ -79,6 +79,7 @@ struct state {
 	bool resctrl_monitor;		/* its processes belong into its monitoring group */
 	unsigned int ns_flags;		/* CLONE_NEW* that differ from the host's: exec joins them */
 	bool has_process;
+	uint64_t root_mount;		/* host_root_open()'s id of the mount at rootfs; 0: the container has a mount namespace, or no mounts */
 	const char *keyring;		/* name of its session keyring, which exec joins; with a part that cannot be guessed. NULL: the caller's */
 	bool has_personality;		/* linux.personality, for exec */
 	uint32_t personality;		/* personality(2) */

@@ -113,6 +113,8 @@ int state_save(int dir, const struct state *s, bool first)
 	json_kv_bool(w, "hasProcess", s->has_process);
 	if (s->keyring != NULL)
 		json_kv_string(w, "keyring", s->keyring);
+	if (s->root_mount != 0)
+		json_kv_int(w, "rootMount", (int64_t)s->root_mount);
 	json_kv_bool(w, "cgroupOwned", s->cgroup_owned);
 	if (s->has_personality)
 		json_kv_int(w, "personality", s->personality);
@@ -291,6 +293,8 @@ static int get_numbers(const struct json *o, struct state *s)
 
 	if (r == 0)
 		r = get_u64(o, "pidSeen", INT64_MAX, &s->pid_seen);
+	if (r == 0 && json_member(o, "rootMount") != NULL)
+		r = get_u64(o, "rootMount", INT64_MAX, &s->root_mount);
 	if (r == 0)
 		r = get_u64(o, "creator", INT_MAX, &creator);
 	if (r == 0)

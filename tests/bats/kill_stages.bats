@@ -67,6 +67,14 @@ kill_everywhere() {
 	kill_everywhere "$(step 7)" create "$ID"
 }
 
+@test "create without a mount namespace, killed: no mount is left on the host" {
+	config '.linux.namespaces |= map(select(.type != "mount"))'
+	args sleep 1000
+	record create "$ID"
+	nacre delete --force "$ID"
+	kill_everywhere "$(step 3)" create "$ID"
+}
+
 @test "start killed at any system call" {
 	local name k
 	args sleep 1000

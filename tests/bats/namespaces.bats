@@ -200,17 +200,67 @@ holder_runs() {
 	equals here "$output"
 }
 
-@test "without a mount namespace mounts, masks, read-only paths and root are refused" {
-	config '.linux.namespaces |= map(select(.type != "mount"))'
-	refuses mounts "mount namespace"
-	config '.mounts = []'
+# Below the root file system of this container, in our own mount namespace.
+mounts_below() { grep -c " $BUNDLE/rootfs" /proc/self/mountinfo; }
+
+@test "without a mount namespace the mounts are the host's, private, and go with the container" {
+	requires container	# the host's namespaces are not a guest's
+	config '.linux.namespaces |= map(select(.type != "mount")) | .root.readonly = true
+		| .mounts += [{destination: "/vol", type: "bind", source: "'"$T"'/vol", options: ["rbind", "rw"]}]'
+	mkdir "$T/vol"
+	mount --bind "$T" "$T"	# a shared one, as the host's is with systemd
+	mount --make-shared "$T"
+	sh_args 'set -e
+		test -c /dev/null; test -d /proc/1; test -z "$(cat /proc/timer_list)"
+		if (: >/proc/sys/kernel/domainname) 2>/dev/null; then echo "/proc/sys is writable"; fi
+		if (: >/file) 2>/dev/null; then echo "the root is writable"; fi
+		echo data >/vol/file; echo ready; exec sleep 1000'
+	nacre create "$ID" >"$T/out" 2>&1
+	[ "$(mounts_below)" -gt 5 ]
+	run ! grep " $BUNDLE/rootfs/.* shared:" /proc/self/mountinfo
+	nacre start "$ID"
+	wait_for 5 grep -q ready "$T/out"
+	equals ready "$(cat "$T/out")"
+	equals data "$(cat "$T/vol/file")"
+	equals data "$(nacre exec "$ID" cat /vol/file)"
+	nacre delete --force "$ID"
+	equals 0 "$(mounts_below)"
+	[ -e "$T/vol/file" ]
+	nacre run --detach "$ID" >"$T/out" 2>&1
+	nacre kill "$ID" KILL
+	wait_for 5 has_status "$ID" stopped
+	nacre delete "$ID"
+	equals 0 "$(mounts_below)"
+	umount "$T"
+}
+
+@test "without a mount namespace a failed create leaves no mount" {
+	requires container
+	config '.linux.namespaces |= map(select(.type != "mount"))
+		| .mounts += [{destination: "/late", type: "bind", source: "'"$T"'/none", options: ["bind"]}]'
+	run nacre create "$ID"
+	[ "$status" -ne 0 ]
+	[[ "$output" == *"$T/none"* ]]
+	equals 0 "$(mounts_below)"
+	config '.mounts = .mounts[:-1] | .process.args = ["/nowhere"]'
+	run nacre run "$ID"
+	[ "$status" -ne 0 ]
+	equals 0 "$(mounts_below)"
+}
+
+@test "without a mount namespace: not with a user namespace, nor with linux.rootfsPropagation, nor over the host's root" {
+	requires root
+	config '.linux.namespaces |= map(select(.type != "mount")) | .linux.rootfsPropagation = "slave"'
+	refuses linux.rootfsPropagation "mount namespace"
+	config 'del(.linux.rootfsPropagation) | .root.path = "/"'
+	[ -n "${NACRE_ISOLATION-}" ] || refuses root.path "the host's root"
+	config '.root.path = "rootfs" | .linux.namespaces += [{type: "user"}] | .mounts = []
+		| .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}] | .linux.gidMappings = .linux.uidMappings'
 	refuses linux.maskedPaths "mount namespace"
 	config 'del(.linux.maskedPaths)'
 	refuses linux.readonlyPaths "mount namespace"
 	config 'del(.linux.readonlyPaths)'
 	refuses root.readonly "mount namespace"
-	config '.root.readonly = false | .linux.rootfsPropagation = "slave"'
-	refuses linux.rootfsPropagation "mount namespace"
 }
 
 @test "no namespaces at all: still a container" {

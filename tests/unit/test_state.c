@@ -28,7 +28,7 @@ static struct state sample(void)
 		.id = "a", .bundle = "/b", .rootfs = "/b/rootfs", .oci_version = "1.3.0", .created = "2026-01-01T00:00:00Z",
 		.owner = "0", .isolation = "container", .pid = 42, .pid_seen = 1234567, .creator = 3, .creator_seen = 5,
 		.cgroup_path = "/nacre-a", .cgroup_created_from = 1, .cgroup_owned = true,
-		.ns_flags = CLONE_NEWPID | CLONE_NEWNS, .has_process = true, .keyring = "_ses.a.1",
+		.ns_flags = CLONE_NEWPID | CLONE_NEWNS, .has_process = true, .keyring = "_ses.a.1", .root_mount = 1234567890123,
 		.annotations = annotations, .n_annotations = 2, .mounts = mounts, .n_mounts = 2,
 	};
 
@@ -57,7 +57,7 @@ TEST(round_trip)
 	CHECK_INT((int64_t)got.pid_seen, 1234567);
 	CHECK_INT(got.creator, 3);
 	CHECK_INT(got.ns_flags, CLONE_NEWPID | CLONE_NEWNS);
-	CHECK(got.cgroup_owned && got.has_process && str_eq(got.keyring, "_ses.a.1"));
+	CHECK(got.cgroup_owned && got.has_process && str_eq(got.keyring, "_ses.a.1") && got.root_mount == 1234567890123);
 	CHECK(got.n_mounts == 2 && got.mounts[0].id == mounts[0].id);
 	CHECK_STR(got.mounts[1].target, "/a b");
 	CHECK_INT((int64_t)got.hooks[HOOK_POSTSTOP].n, 1);
