@@ -171,7 +171,7 @@ static int load_process(const struct exec_options *o, struct container *c, struc
 	if (o->no_new_privs)
 		q->no_new_privs = true;
 	if (o->apparmor != NULL)
-		q->apparmor = o->apparmor;
+		q->apparmor = plan_apparmor(o->apparmor);
 	if (o->process_label != NULL)
 		q->selinux = o->process_label;
 	if (o->console_socket != NULL && !q->terminal)

@@ -118,11 +118,10 @@ static int check_process(const struct plan *p)
 {
 	if (!p->has_process)
 		return 0;
-	if (p->process.apparmor != NULL || p->process.selinux != NULL)
-		return ERR_HINT(ERR_PLAIN(-ENOTSUP, "config.json: process: the guest's kernel has no AppArmor or SELinux policy to apply a "
-						    "label of"),
-				"Engines have an option for none, as podman's --security-opt apparmor=unconfined or label=disable, "
-				"a pod's securityContext.appArmorProfile.type: Unconfined.");
+	if (p->process.selinux != NULL || p->mount_label != NULL)
+		return ERR_HINT(ERR_PLAIN(-ENOTSUP, "config.json: %s: the guest's kernel has no SELinux policy",
+					  p->process.selinux != NULL ? "process.selinuxLabel" : "linux.mountLabel"),
+				"Engines have an option for none, as podman's --security-opt label=disable.");
 	if (p->notify)
 		return ERR_HINT(ERR_PLAIN(-ENOTSUP, "NOTIFY_SOCKET: a unix socket cannot be handed into a microVM"),
 				"a unit that runs one has another Type= than notify");

@@ -23,6 +23,7 @@
 #include "microvm/initramfs.h"
 #include "microvm/kernel_find.h"
 #include "microvm/qemu.h"
+#include "namespaces/apparmor.h"
 #include "namespaces/userns.h"
 #include "oci/spec.h"
 #include "runtime/base/arena.h"
@@ -54,7 +55,7 @@ struct build {
 	struct ns_req ns;
 	struct machine_disk disk;
 	struct plan host;		/* the plan, with the host's part of the limits */
-	char *config;
+	char *config, *apparmor;
 	char *cgroup_dir;
 };
 
@@ -75,6 +76,7 @@ static void build_deinit(struct build *b)
 	fd_close(&b->start.oom_file);
 	fd_close(&b->start.failure_file);
 	fd_close(&b->start.console_copy);
+	free(b->apparmor);
 	free(b->config);
 	free(b->cgroup_dir);
 }
@@ -319,6 +321,24 @@ static int read_config(struct build *b)
 	return 0;
 }
 
+/* What confines the process is the guest's kernel, which knows no profile but those that it is given. */
+static int read_apparmor(struct build *b)
+{
+	const struct plan *p = b->i->plan;
+	const char *profile = p->has_process ? p->process.apparmor : NULL;
+	int r;
+
+	if (profile == NULL || str_eq(profile, APPARMOR_UNCONFINED))
+		return 0;
+	r = apparmor_policy_read(profile, &b->apparmor, &b->start.apparmor_size);
+	if (r < 0)
+		return ERR_HINT(ERR_CONTEXT(r, "config.json: process.apparmorProfile"),
+				"Engines have an option for none, as podman's --security-opt apparmor=unconfined, "
+				"a pod's securityContext.appArmorProfile.type: Unconfined.");
+	b->start.apparmor = b->apparmor;
+	return 0;
+}
+
 static int make_cgroup(struct build *b)
 {
 	struct plan *host = &b->host;
@@ -359,6 +379,8 @@ static int prepare(struct build *b)
 		r = open_state_files(b);
 	if (r == 0)
 		r = read_config(b);
+	if (r == 0)
+		r = read_apparmor(b);
 	return r < 0 ? r : make_cgroup(b);
 }
 

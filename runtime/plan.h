@@ -195,6 +195,12 @@ struct plan_live_options {
 };
 int plan_build_live(struct spec *spec, const struct plan_live_options *o, struct plan **ret_plan);
 
+/*
+ * The profile that has to be set: NULL for none, for "", and for "unconfined" on a kernel without AppArmor, where everything is that
+ * (docker says so of privileged containers, everywhere).
+ */
+const char *plan_apparmor(const char *profile);
+
 /* The process part alone, for exec: in a. sp stays the caller's and must outlive *ret. */
 int plan_process(struct arena *a, const struct spec_process *sp, unsigned int preserve_fds, unsigned int listen_fds,
 		 struct process_req *ret);

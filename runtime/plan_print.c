@@ -272,6 +272,11 @@ static void print_process(struct printer *p, const struct plan *plan)
 		step(p, "seccomp", "default %s, %zu rules%s%s", plan->seccomp.default_action, plan->seccomp.n_rules,
 		     plan->seccomp_listener != NULL ? ", listener to " : "",
 		     plan->seccomp_listener != NULL ? plan->seccomp_listener : "");
+	if (q->apparmor != NULL)
+		step(p, "AppArmor", "profile %s%s", q->apparmor,
+		     plan->isolation == ISOLATION_MICROVM ? ", whose policy goes into the guest" : "");
+	if (q->selinux != NULL)
+		step(p, "SELinux", "label %s", q->selinux);
 	for (size_t i = 0; q->args[i] != NULL; i++)
 		buf_printf(&args, "%s%s", i > 0 ? " " : "", q->args[i]);
 	step(p, "process", "%s  (cwd %s%s)", args.data != NULL ? args.data : "", q->cwd, q->terminal ? ", terminal" : "");

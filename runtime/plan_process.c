@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include "namespaces/apparmor.h"
+#include "namespaces/procfs.h"
 #include "oci/spec.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
@@ -94,6 +96,13 @@ static int build_env(struct arena *a, const struct spec_process *sp, unsigned in
 	return 0;
 }
 
+const char *plan_apparmor(const char *profile)
+{
+	if (profile == NULL || *profile == '\0')
+		return NULL;
+	return str_eq(profile, APPARMOR_UNCONFINED) && !lsm_apparmor_enabled() ? NULL : profile;
+}
+
 int plan_process(struct arena *a, const struct spec_process *sp, unsigned int preserve_fds, unsigned int listen_fds,
 		 struct process_req *q)
 {
@@ -115,7 +124,7 @@ int plan_process(struct arena *a, const struct spec_process *sp, unsigned int pr
 		.console_width = sp->console_width,
 		.has_oom_score_adj = sp->has_oom_score_adj,
 		.oom_score_adj = sp->oom_score_adj,
-		.apparmor = sp->apparmor_profile != NULL && *sp->apparmor_profile != '\0' ? sp->apparmor_profile : NULL,
+		.apparmor = plan_apparmor(sp->apparmor_profile),
 		.selinux = sp->selinux_label != NULL && *sp->selinux_label != '\0' ? sp->selinux_label : NULL,
 		.preserve_fds = preserve_fds + listen_fds,
 	};

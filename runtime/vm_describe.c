@@ -6,6 +6,7 @@
 #include <linux/mount.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/random.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -14,6 +15,7 @@
 #include "namespaces/net_config.h"
 #include "oci/json.h"
 #include "runtime/base/err.h"
+#include "runtime/base/fd.h"
 #include "runtime/base/str.h"
 #include "runtime/net_wire.h"
 #include "runtime/plan.h"
@@ -25,17 +27,26 @@
 /* The first disk's name with every kernel that has no other. */
 #define VM_IMAGE_DEVICE "/dev/vda"
 
+static int write_bytes(struct json_writer *w, const char *key, const void *bytes, size_t n)
+{
+	_cleanup_free_ char *text = malloc(2 * n + 1);
+	const uint8_t *v = bytes;
+
+	if (text == NULL)
+		return ERR_NOMEM();
+	for (size_t i = 0; i < n; i++)
+		snprintf(text + 2 * i, 3, "%02x", v[i]);
+	json_kv_string(w, key, text);
+	return 0;
+}
+
 static int write_entropy(struct json_writer *w)
 {
 	uint8_t seed[SEED_BYTES];
-	char text[2 * SEED_BYTES + 1];
 
 	if (getrandom(seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
 		return ERR(-errno, "cannot get random numbers");
-	for (size_t i = 0; i < sizeof(seed); i++)
-		snprintf(text + 2 * i, 3, "%02x", seed[i]);
-	json_kv_string(w, "entropy", text);
-	return 0;
+	return write_bytes(w, "entropy", seed, sizeof(seed));
 }
 
 static void write_time(struct json_writer *w)
@@ -116,6 +127,8 @@ int vm_describe(const struct vm_start *s, const struct net_config *n, char **ret
 	write_root(w, s);
 	write_mounts(w, &s->share);
 	json_kv_bool(w, "idsMapped", p->vm.user_ns);
+	if (r == 0 && s->apparmor != NULL)
+		r = write_bytes(w, "apparmor", s->apparmor, s->apparmor_size);
 	if (n->n_interfaces > 0) {
 		json_key(w, "network");
 		net_wire_write(w, n);

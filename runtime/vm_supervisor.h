@@ -47,6 +47,8 @@ struct vm_start {
 	const char *const *qemu_parameters;
 	size_t n_qemu_parameters;
 	const char *hostname;		/* of the machine; NULL: as this one's */
+	const char *apparmor;		/* the policy with process.apparmorProfile; NULL: none */
+	size_t apparmor_size;
 	const char *config;		/* the text of config.json */
 	size_t config_len;
 	int sync;			/* to the runtime */

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "namespaces/apparmor.h"
 #include "namespaces/net_config.h"
 #include "oci/json.h"
 #include "runtime/base/arena.h"
@@ -71,17 +72,12 @@ static int digit(char c)
 	return p != NULL ? (int)(p - digits) : -1;
 }
 
-static int read_entropy(struct arena *a, const struct json *root, struct guest_description *d)
+static int read_bytes(struct arena *a, const struct json *j, size_t max, const unsigned char **ret, size_t *ret_size)
 {
-	const struct json *j;
+	const size_t n = strlen(j->text) / 2;
 	unsigned char *out;
-	size_t n;
-	int r = need(root, "entropy", JSON_STRING, &j);
 
-	if (r < 0)
-		return r;
-	n = strlen(j->text) / 2;
-	if (strlen(j->text) % 2 != 0 || n > GUEST_ENTROPY_MAX)
+	if (strlen(j->text) % 2 != 0 || n > max)
 		return bad(a, j, "is too long, or half a byte");
 	out = arena_alloc(a, n + 1);
 	if (out == NULL)
@@ -93,9 +89,28 @@ static int read_entropy(struct arena *a, const struct json *root, struct guest_d
 			return bad(a, j, "is not in hexadecimal digits");
 		out[i] = (unsigned char)(high << 4 | low);
 	}
-	d->entropy = out;
-	d->entropy_size = n;
+	*ret = out;
+	*ret_size = n;
 	return 0;
+}
+
+static int read_entropy(struct arena *a, const struct json *root, struct guest_description *d)
+{
+	const struct json *j;
+	int r = need(root, "entropy", JSON_STRING, &j);
+
+	return r < 0 ? r : read_bytes(a, j, GUEST_ENTROPY_MAX, &d->entropy, &d->entropy_size);
+}
+
+static int read_apparmor(struct arena *a, const struct json *root, struct guest_description *d)
+{
+	const struct json *j = json_member(root, "apparmor");
+
+	if (j == NULL)
+		return 0;
+	if (j->type != JSON_STRING || *j->text == '\0')
+		return bad(a, j, "must be a string, and not empty");
+	return read_bytes(a, j, APPARMOR_POLICY_MAX, &d->apparmor, &d->apparmor_size);
 }
 
 static int check_keys(struct arena *a, const struct json *root, const char *const *known, size_t n)
@@ -228,7 +243,8 @@ static int read_ids(const struct json *root, struct guest_description *ret)
 
 int guest_description_read(struct arena *a, const char *text, size_t len, struct guest_description *ret)
 {
-	static const char *const known[] = { "id", "bundle", "hostname", "time", "entropy", "share", "rootfs", "image", "mounts", "idsMapped", "network" };
+	static const char *const known[] = { "id", "bundle", "hostname", "time", "entropy", "share", "rootfs", "image", "mounts", "idsMapped", "apparmor",
+					       "network" };
 
 	const struct json *root;
 	int r = json_parse(a, NAME, text, len, DEPTH_MAX, &root);
@@ -256,5 +272,7 @@ int guest_description_read(struct arena *a, const char *text, size_t len, struct
 		r = read_mounts(a, root, ret);
 	if (r == 0)
 		r = read_ids(root, ret);
+	if (r == 0)
+		r = read_apparmor(a, root, ret);
 	return r == 0 ? read_network(a, root, ret) : r;
 }

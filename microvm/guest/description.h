@@ -15,9 +15,10 @@
  *			the share, as /mounts/n; flags, in the words of mount options, are what the source has on the host,
  *			which a file system of the guest's does not tell
  *	idsMapped	bool: the share's ids are the container's already, by a user namespace on the host; it gets none here
+ *	apparmor	optional, hexadecimal digits: a compiled policy, which has the profile that config.json names
  *	network		optional: runtime/net_wire.h
  *
- * Strict: all but network must be there, and one of rootfs and image; nothing else may be.
+ * Strict: all but these two must be there, and one of rootfs and image; nothing else may be.
  */
 #pragma once
 
@@ -53,6 +54,8 @@ struct guest_description {
 	const struct guest_mount *mounts;	/* ascending */
 	size_t n_mounts;
 	bool ids_mapped;
+	const unsigned char *apparmor;		/* NULL: none */
+	size_t apparmor_size;
 	const struct net_config *network;	/* NULL: none */
 };
 

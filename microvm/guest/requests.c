@@ -16,8 +16,9 @@
 #include "microvm/guest/description.h"
 #include "microvm/guest/guest_image.h"
 #include "microvm/guest/guest_processes.h"
-#include "oci/spec.h"
+#include "namespaces/apparmor.h"
 #include "namespaces/procfs.h"
+#include "oci/spec.h"
 #include "runtime/backend.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
@@ -62,6 +63,7 @@ static int write_config(const struct channel_frame *f)
 /* As config.json, and what the machine itself has to be given of it: that happens here, in whose namespaces the machine's are. */
 static int adapt(struct spec *s, const void *data)
 {
+	const struct guest_description *d = data;
 	_cleanup_close_ int proc = FD_NONE;
 	const struct spec_kv *sysctls = NULL;
 	size_t n = 0;
@@ -73,6 +75,11 @@ static int adapt(struct spec *s, const void *data)
 		r = procfs_open(&proc);
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = procfs_sysctl(proc, sysctls[i].key, sysctls[i].value);
+	if (r == 0 && d->apparmor != NULL) {
+		r = apparmor_policy_load(d->apparmor, d->apparmor_size);
+		if (r < 0)
+			ERR_CONTEXT(r, "config.json: process.apparmorProfile: in the guest");
+	}
 	return r;
 }
 

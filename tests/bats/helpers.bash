@@ -240,6 +240,18 @@ refused() {
 	fi
 }
 
+# A profile for one test: its process may not write below /tmp/no, and may start programs, which have it, too.
+load_profile() {
+	requires apparmor apparmor_parser root
+	mountpoint -q /sys/kernel/security || mount -t securityfs none /sys/kernel/security
+	PROFILE=nt-${T##*.}
+	printf 'profile %s flags=(attach_disconnected) {\n file,\n capability,\n signal,\n deny /tmp/no/** w,\n}\n' "$PROFILE" >"$T/profile"
+	apparmor_parser -K -a "$T/profile"
+}
+
+# For cleanup().
+drop_profile() { [ -z "${PROFILE-}" ] || apparmor_parser -K -R "$T/profile"; }
+
 # run_sleeping [ID]: a running container whose process does nothing.
 run_sleeping() {
 	args sleep 1000

@@ -4,6 +4,8 @@
 
 load helpers
 
+cleanup() { drop_profile; }
+
 without() {
 	case $1 in
 	apparmor) [ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" != Y ] || skip "AppArmor is enabled" ;;
@@ -63,16 +65,12 @@ without() {
 	[[ "$output" == unconfined* ]]
 }
 
-# A profile for one test: its process may not write below /tmp/no, and may start programs, which have it, too.
-load_profile() {
-	requires apparmor apparmor_parser root
-	mountpoint -q /sys/kernel/security || mount -t securityfs none /sys/kernel/security
-	PROFILE=nt-${T##*.}
-	printf 'profile %s flags=(attach_disconnected) {\n file,\n capability,\n signal,\n deny /tmp/no/** w,\n}\n' "$PROFILE" >"$T/profile"
-	apparmor_parser -K -a "$T/profile"
+@test "apparmorProfile: unconfined is what everything is without AppArmor; exec's, too" {
+	without apparmor
+	config '.process.apparmorProfile = "unconfined"'
+	run_sleeping
+	run -0 nacre exec --apparmor unconfined "$ID" true
 }
-
-cleanup() { [ -z "${PROFILE-}" ] || apparmor_parser -K -R "$T/profile"; }
 
 @test "apparmorProfile: the process has it, and is confined by it" {
 	load_profile

@@ -53,3 +53,29 @@ setup() {
 	[[ "$stderr" == *"the microVM ended while the container ran: the guest was reset or switched itself off"* ]] || { echo "$stderr"; return 1; }
 	assert_clean
 }
+
+cleanup() { drop_profile; }
+
+@test "apparmorProfile: the policy that the host has loaded confines the process in the guest" {
+	load_profile
+	mkdir -p "$BUNDLE/rootfs/tmp/no"
+	config --arg profile "$PROFILE" '.process.apparmorProfile = $profile'
+	sh_args 'cat /proc/self/attr/current; echo no >/tmp/no/file; echo yes >/tmp/yes; exec sleep 1000'
+	nacre run -d "$ID" </dev/null >"$T/out" 2>"$T/err" || { cat "$T/err"; return 1; }
+	wait_for 30 test -e "$BUNDLE/rootfs/tmp/yes"
+	equals "$PROFILE (enforce)" "$(cat "$T/out")"
+	[[ "$(cat "$T/err")" == *"/tmp/no/file: Permission denied"* ]]
+	equals "$PROFILE (enforce)" "$(nacre exec "$ID" cat /proc/self/attr/current)"
+	equals unconfined "$(nacre exec --apparmor unconfined "$ID" cat /proc/self/attr/current)"
+	try nacre exec --apparmor nt-no-such-profile "$ID" true
+	[ "$status" -ne 0 ]
+	[[ "$stderr" == *nt-no-such-profile* ]]
+	nacre delete --force "$ID"
+	config '.process.apparmorProfile = "nt-no-such-profile"'
+	try nacre run "$ID"
+	[ "$status" -ne 0 ]
+	[[ "$stderr" == *"process.apparmorProfile: no AppArmor profile"*nt-no-such-profile* ]]
+	config '.process.apparmorProfile = "unconfined" | .process.args = ["cat", "/proc/self/attr/current"]'
+	try nacre run "$ID"
+	equals unconfined "$output"
+}

@@ -182,7 +182,7 @@ TEST(refused)
 TEST(description)
 {
 	static const char text[] = DESCRIPTION(NOW, "\"00ff1a\"", "[{\"index\":0,\"flags\":[]},{\"index\":3,\"flags\":[\"ro\",\"nosuid\"]},{\"index\":12,\"flags\":[]}]",
-		",\"network\":{\"interfaces\":[],\"addresses\":[],\"routes\":[],\"neighbours\":[]}");
+		",\"apparmor\":\"0400ff\",\"network\":{\"interfaces\":[],\"addresses\":[],\"routes\":[],\"neighbours\":[]}");
 	_cleanup_arena_ struct arena *a = arena_new(0);
 	struct guest_description d;
 
@@ -196,6 +196,7 @@ TEST(description)
 	CHECK_STR(d.mounts[1].flags[1], "nosuid");
 	CHECK(d.network != NULL && d.network->n_interfaces == 0);
 	CHECK(d.ids_mapped);
+	CHECK(d.apparmor_size == 3 && memcmp(d.apparmor, "\4\0\377", 3) == 0);
 }
 
 #define ON_DISK(image) \
@@ -214,7 +215,7 @@ TEST(image)
 		return;
 	CHECK_STR(d.image.device, "/dev/vda");
 	CHECK_STR(d.image.type, "ext4");
-	CHECK(d.image.read_only && d.rootfs == NULL && !d.ids_mapped);
+	CHECK(d.image.read_only && d.rootfs == NULL && !d.ids_mapped && d.apparmor == NULL);
 	if (!CHECK_INT(spec_parse("config.json", config, strlen(config), &s), 0) || !CHECK_INT(guest_adapt(s, &d), 0))
 		return;
 	CHECK_STR(s->root.path, "/image");
@@ -234,6 +235,9 @@ TEST(bad_descriptions)
 		{ DESCRIPTION(NOW, "\"\"", "[{\"index\":1,\"flags\":[]},{\"index\":1,\"flags\":[]}]", ""), "mounts[1].index" }, { DESCRIPTION(NOW, "\"\"", "[-1]", ""), "mounts[0]" },
 		{ DESCRIPTION(NOW, "\"\"", "[\"1\"]", ""), "mounts[0]" }, { DESCRIPTION(NOW, "\"\"", "[]", ",\"more\":1"), "more: is not known" },
 		{ DESCRIPTION(NOW, "\"\"", "[]", ",\"network\":{}"), "network" },
+		{ DESCRIPTION(NOW, "\"\"", "[]", ",\"apparmor\":\"\""), "apparmor: must be a string, and not empty" },
+		{ DESCRIPTION(NOW, "\"\"", "[]", ",\"apparmor\":\"012\""), "apparmor: is too long, or half a byte" },
+		{ DESCRIPTION(NOW, "\"\"", "[]", ",\"apparmor\":1"), "apparmor: must be a string" },
 		{ DESCRIPTION(NOW, "\"\"", "[]", ",\"image\":{}"), "image: is there beside rootfs" },
 		{ DESCRIPTION(NOW, "\"\"", "[{\"index\":1,\"flags\":[\"bind\"]}]", ""), "mounts[0].flags[0]: is no flag of a mount" },
 		{ DESCRIPTION(NOW, "\"\"", "[{\"index\":1,\"flags\":[1]}]", ""), "mounts[0].flags[0]: is no flag of a mount" },
