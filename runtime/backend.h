@@ -96,6 +96,8 @@ struct backend_ops {
 	 * counts for it; -ENOENT: what counted is gone, and the container with it.
 	 */
 	int (*stats)(struct instance *i, struct cgroup_stats *ret);
+	/* What ran out of memory, in half a sentence, when a process was killed without the limit of its own cgroup having been reached. */
+	const char *out_of_memory;
 	/* How often it ran out of memory. Nothing counts for it, or not any more: zeros. */
 	int (*oom)(struct instance *i, struct cgroup_oom *ret);
 	/*

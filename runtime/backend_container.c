@@ -428,6 +428,7 @@ const struct backend_ops backend_container = {
 	.update = container_update,
 	.pids = container_pids,
 	.stats = container_stats,
+	.out_of_memory = "memory ran out: not its own limit, but another cgroup's or the host's, was reached",
 	.oom = container_oom,
 	.watch = container_watch,
 	.watch_oom = container_watch_oom,

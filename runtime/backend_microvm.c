@@ -203,6 +203,7 @@ static bool gone(const struct instance *i, int r)
 
 static int microvm_stats(struct instance *i, struct cgroup_stats *ret)
 {
+	struct cgroup_oom host = { 0 };
 	_cleanup_free_ char *text = NULL;
 	size_t len = 0;
 	int r;
@@ -211,7 +212,15 @@ static int microvm_stats(struct instance *i, struct cgroup_stats *ret)
 	r = ask(i, VM_STATS, 0, 0, &text, &len);
 	if (r < 0)
 		return gone(i, r) ? -ENOENT : r;
-	return stats_wire_read(text, len, ret);
+	r = stats_wire_read(text, len, ret);
+	/* In the guest there is no limit: it is the machine's, on the host. */
+	if (r < 0)
+		return r;
+	if (backend_container.oom(i, &host) < 0)
+		err_clear();
+	else if (host.limit > 0 && host.limit < ret->memory.max.value)
+		ret->memory.max.value = host.limit;
+	return 0;
 }
 
 /* What the guest has told, also when it is gone by now. */
@@ -349,6 +358,7 @@ const struct backend_ops backend_microvm = {
 	.pids = microvm_pids,
 	.processes = microvm_processes,
 	.stats = microvm_stats,
+	.out_of_memory = "the memory of the microVM ran out",
 	.oom = microvm_oom,
 	.failure = microvm_failure,
 	.watch = microvm_watch,

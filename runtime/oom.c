@@ -30,8 +30,7 @@ static bool find_reason(struct instance *i, char reason[REASON_MAX])
 		snprintf(reason, REASON_MAX, "killed because it was out of memory: the limit of %s (memory.max) was reached",
 			 limit);
 	else
-		snprintf(reason, REASON_MAX,
-			 "killed because memory ran out: not its own limit, but another cgroup's or the host's, was reached");
+		snprintf(reason, REASON_MAX, "killed because %s", i->ops->out_of_memory);
 	return true;
 }
 

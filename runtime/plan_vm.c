@@ -12,6 +12,7 @@
 #include "oci/spec.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
+#include "runtime/base/parse_int.h"
 #include "runtime/base/str.h"
 #include "runtime/vm_size.h"
 
@@ -171,6 +172,19 @@ static int build_image(struct plan *p)
 	return 0;
 }
 
+/* By its file's name it comes last, and wins; a value that is none is refused when it is written. */
+static int64_t memory_limit(const struct spec_resources *in)
+{
+	for (size_t i = 0; i < in->n_unified; i++) {
+		uint64_t limit = 0;
+
+		if (!str_eq(in->unified[i].key, "memory.max"))
+			continue;
+		return parse_u64(in->unified[i].value, 1, INT64_MAX, &limit) < 0 ? -1 : (int64_t)limit;
+	}
+	return in->memory_limit;
+}
+
 static int build_size(struct plan *p, const struct vm_host *host)
 {
 	const struct spec_resources *in = &p->spec->linux_.resources;
@@ -180,7 +194,7 @@ static int build_size(struct plan *p, const struct vm_host *host)
 		.cpu_quota = in->cpu_quota,
 		.cpu_period = in->cpu_period,
 		.cpus = in->cpus,
-		.memory_limit = in->memory_limit,
+		.memory_limit = memory_limit(in),
 		.qemu = p->vm.monitor != VM_MONITOR_KVM,
 		.emulated = p->vm.monitor == VM_MONITOR_QEMU_TCG,
 		.host_cpus = host->cpus,

@@ -7,7 +7,10 @@
 load helpers
 
 MIB=$((1024 * 1024))
+# How much is too little for how much, in MiB. In a microVM it is the guest that runs out of what it has.
+LESS=8 MUCH=64
 REACHED="killed because it was out of memory: the limit of 8 MiB (memory.max) was reached"
+[ -z "${NACRE_ISOLATION-}" ] || LESS=232 MUCH=512 REACHED="killed because the memory of the microVM ran out"
 
 cleanup() { rmdir "$(cgroup_mount)/$ID" 2>/dev/null || true; }
 
@@ -30,39 +33,39 @@ oom_killed() { nacre state "$ID" | jq -r .oomKilled; }
 
 @test "run: one sentence on stderr, status 137" {
 	requires root memory
-	memory_limit $((8 * MIB))
-	args hog 64
+	memory_limit $((LESS * MIB))
+	args hog "$MUCH"
 	run_told
 	equals "nacre: container \"$ID\": $REACHED" "$stderr"
 }
 
 @test "run: a child was killed, and the shell tells it by its own status" {
 	requires root memory
-	memory_limit $((8 * MIB))
-	sh_args 'hog 64; exit $?'
+	memory_limit $((LESS * MIB))
+	sh_args "hog $MUCH; exit \$?"
 	run_told
 	[[ "$stderr" == *"nacre: container \"$ID\": $REACHED" ]]
 }
 
 @test "run: memory.oom.group, which kills all of it" {
-	requires root memory
-	memory_limit $((8 * MIB))
+	requires root memory container
+	memory_limit $((LESS * MIB))
 	config '.linux.resources.unified = {"memory.oom.group": "1"}'
-	args hog 64 sleep 1000
+	args hog "$MUCH" sleep 1000
 	run_told
 	equals "nacre: container \"$ID\": $REACHED" "$stderr"
 }
 
 @test "run: the limit by its file's name" {
 	requires root memory
-	config --arg n $((8 * MIB)) '.linux.resources.unified = {"memory.max": $n, "memory.swap.max": "0"}'
-	args hog 64
+	config --arg n $((LESS * MIB)) '.linux.resources.unified = {"memory.max": $n, "memory.swap.max": "0"}'
+	args hog "$MUCH"
 	run_told
 	equals "nacre: container \"$ID\": $REACHED" "$stderr"
 }
 
 @test "run: a limit further up, not the container's own" {
-	requires root memory cgroupfs
+	requires root memory container cgroupfs
 	local parent
 	parent=$(cgroup_mount)/$ID
 	mkdir "$parent"
@@ -70,7 +73,7 @@ oom_killed() { nacre state "$ID" | jq -r .oomKilled; }
 	[ ! -e "$parent/memory.swap.max" ] || echo 0 >"$parent/memory.swap.max"
 	memory_limit $((64 * MIB))
 	config --arg path "/$ID/inner" '.linux.cgroupsPath = $path'
-	args hog 64
+	args hog "$MUCH"
 	try nacre run "$ID"
 	rmdir "$parent"
 	[ "$status" -eq 137 ]
@@ -80,7 +83,7 @@ oom_killed() { nacre state "$ID" | jq -r .oomKilled; }
 
 @test "run: killed by somebody, or ended with 137: nothing is said" {
 	requires root
-	! has_controllers || memory_limit $((64 * MIB))
+	! has_controllers || memory_limit $((4 * LESS * MIB))
 	sh_args 'kill -KILL $$; exit 137'
 	try nacre run "$ID"
 	[ "$status" -eq 137 ]
@@ -89,8 +92,8 @@ oom_killed() { nacre state "$ID" | jq -r .oomKilled; }
 
 @test "run: out of memory survived, another status: nothing is said" {
 	requires root memory
-	memory_limit $((8 * MIB))
-	args hog 64 true
+	memory_limit $((LESS * MIB))
+	args hog "$MUCH" true
 	try nacre run "$ID"
 	[ "$status" -eq 0 ]
 	[ -z "$stderr" ]
@@ -98,8 +101,8 @@ oom_killed() { nacre state "$ID" | jq -r .oomKilled; }
 
 @test "run: it is in the log, too, as one object" {
 	requires root memory
-	memory_limit $((8 * MIB))
-	args hog 64
+	memory_limit $((LESS * MIB))
+	args hog "$MUCH"
 	run_told --log "$T/log" --log-format json
 	equals "container \"$ID\": $REACHED" "$(jq -r .msg "$T/log")"
 }
@@ -107,8 +110,8 @@ oom_killed() { nacre state "$ID" | jq -r .oomKilled; }
 @test "state of a stopped one says oomKilled; others do not have the member" {
 	# systemd takes the cgroup, and its counts, away with the last process.
 	requires root memory cgroupfs
-	memory_limit $((8 * MIB))
-	args hog 64
+	memory_limit $((LESS * MIB))
+	args hog "$MUCH"
 	nacre create "$ID" </dev/null
 	equals null "$(oom_killed)"
 	nacre start "$ID"
@@ -120,16 +123,17 @@ oom_killed() { nacre state "$ID" | jq -r .oomKilled; }
 
 @test "state of one that runs, whose child was killed: no such member" {
 	requires root memory
-	memory_limit $((16 * MIB))
+	memory_limit $((2 * LESS * MIB))
 	run_sleeping
-	run nacre exec "$ID" hog 64
+	equals $((2 * LESS * MIB)) "$(nacre events --stats "$ID" | jq .data.memory.usage.limit)"
+	run nacre exec "$ID" hog "$MUCH"
 	[ "$status" -eq 137 ]
 	equals null "$(oom_killed)"
 }
 
 @test "state of one that ended by itself: no such member" {
 	requires root
-	! has_controllers || memory_limit $((64 * MIB))
+	! has_controllers || memory_limit $((4 * LESS * MIB))
 	nacre create "$ID"
 	nacre start "$ID"
 	wait_for 20 has_status "$ID" stopped
@@ -140,7 +144,7 @@ oom_killed() { nacre state "$ID" | jq -r .oomKilled; }
 }
 
 @test "create: killed before it could execute anything" {
-	requires root memory
+	requires root memory container
 	memory_limit 65536
 	create_fails "the container's first process ended unexpectedly: killed because it was out of memory" \
 		"the limit of 64 KiB (memory.max) was reached"
@@ -148,7 +152,7 @@ oom_killed() { nacre state "$ID" | jq -r .oomKilled; }
 }
 
 @test "run: killed before it could execute anything" {
-	requires root memory
+	requires root memory container
 	memory_limit 65536
 	refused 1 "killed because it was out of memory: the limit of 64 KiB (memory.max) was reached" run "$ID"
 }
@@ -156,7 +160,7 @@ oom_killed() { nacre state "$ID" | jq -r .oomKilled; }
 # systemd removes a scope, and the counts with it, soon after its last process has ended.
 @test "create and run: killed during the hooks, told a good while later" {
 	local command
-	requires root memory
+	requires root memory container
 	memory_limit $((64 * MIB))
 	config --arg s "echo 4096 >'$(cgroup_dir)/memory.max'; sleep 2" '.hooks.createRuntime = [{path: "/bin/sh", args: ["sh", "-c", $s]}]'
 	for command in create run; do
@@ -166,7 +170,7 @@ oom_killed() { nacre state "$ID" | jq -r .oomKilled; }
 }
 
 @test "exec: killed before it could execute anything" {
-	requires root memory
+	requires root memory container
 	memory_limit $((64 * MIB))
 	config '.process.oomScoreAdj = -1000'
 	run_sleeping

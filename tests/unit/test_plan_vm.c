@@ -185,6 +185,13 @@ TEST(sizes)
 		return;
 	CHECK_INT(p->vm.vcpus, 3);
 	CHECK_INT((int64_t)p->vm.memory, (int64_t)(512 * VM_MIB - VM_OVERHEAD_KVM));
+	plan_free(p);
+	p = NULL;
+	/* By the file's name, which wins. */
+	if (!CHECK_INT(build(HEAD "," NS ",\"resources\":{\"memory\":{\"limit\":536870912},\"unified\":{\"memory.max\":\"268435456\"}}}}",
+			     "{}", &with_kvm, &p), 0))
+		return;
+	CHECK_INT((int64_t)p->vm.memory, (int64_t)(256 * VM_MIB - VM_OVERHEAD_KVM));
 	CHECK_INT(q->vm.vcpus, 1);
 	CHECK_INT((int64_t)q->vm.memory, (int64_t)(512 * VM_MIB - VM_OVERHEAD_QEMU));
 }
