@@ -258,6 +258,15 @@ run_sleeping() {
 	nacre run -d "${1:-$ID}" </dev/null
 }
 
+# In MiB: how much memory is too little for how much. In a microVM it is the guest that runs out of what it has.
+# shellcheck disable=SC2034
+LESS=8 MUCH=64
+# shellcheck disable=SC2034
+[ -z "${NACRE_ISOLATION-}" ] || LESS=232 MUCH=512
+
+# mib N: as bytes, in a microVM four times that: there the limit is of guest and monitor together (microvm.bats).
+mib() { local times=1; [ -z "${NACRE_ISOLATION-}" ] || times=4; echo "$(($1 * 1048576 * times))"; }
+
 # memory_limit BYTES: of the next container, without swap; max: none.
 memory_limit() {
 	config --arg n "$1" '.linux.resources.memory = (if $n == "max" then null else {limit: ($n | tonumber), swap: ($n | tonumber)} end)'

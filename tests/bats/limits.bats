@@ -5,9 +5,6 @@
 
 load helpers
 
-# mib N: as bytes, in a microVM four times that: there the limit is of guest and monitor together (microvm.bats).
-mib() { local times=1; [ -z "${NACRE_ISOLATION-}" ] || times=4; echo "$(($1 * 1048576 * times))"; }
-
 cleanup() {
 	if [ -n "${LOOP:-}" ]; then
 		nacre delete -f "$ID" || true

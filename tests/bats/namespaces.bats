@@ -40,7 +40,8 @@ holder_runs() {
 	sh_args 'for n in pid net mnt ipc uts user cgroup time; do readlink /proc/self/ns/$n; done'
 	run -0 nacre run "$ID"
 	[ "${#lines[@]}" -eq 8 ]
-	for n in pid net mnt ipc uts user cgroup time; do
+	# Another kernel's may have the numbers of this one's: each begins with the same.
+	[ -n "${NACRE_ISOLATION-}" ] || for n in pid net mnt ipc uts user cgroup time; do
 		[[ "$output" != *"$(readlink /proc/self/ns/$n)"* ]]
 	done
 }

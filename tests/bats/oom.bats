@@ -7,10 +7,8 @@
 load helpers
 
 MIB=$((1024 * 1024))
-# How much is too little for how much, in MiB. In a microVM it is the guest that runs out of what it has.
-LESS=8 MUCH=64
 REACHED="killed because it was out of memory: the limit of 8 MiB (memory.max) was reached"
-[ -z "${NACRE_ISOLATION-}" ] || LESS=232 MUCH=512 REACHED="killed because the memory of the microVM ran out"
+[ -z "${NACRE_ISOLATION-}" ] || REACHED="killed because the memory of the microVM ran out"
 
 cleanup() { rmdir "$(cgroup_mount)/$ID" 2>/dev/null || true; }
 

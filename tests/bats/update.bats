@@ -4,71 +4,74 @@
 
 load helpers
 
+# The container's, which in a microVM is the guest's to keep.
+pids_max() { if [ -n "${NACRE_ISOLATION-}" ]; then nacre exec "$ID" cat /sys/fs/cgroup/pids.max; else cg pids.max; fi; }
+
 @test "by options" {
 	requires cgroup controllers
 	run_sleeping
-	nacre update --memory 64m --memory-reservation 33554432 --memory-swap 96MiB --cpu-share 512 --cpu-quota 20000 --cpu-period=50000 \
+	nacre update --memory "$(mib 64)" --memory-reservation "$(mib 32)" --memory-swap "$(($(mib 96) / 1048576))MiB" --cpu-share 512 --cpu-quota 20000 --cpu-period=50000 \
 		--cpu-burst 1000 --cpuset-cpus 0 --cpuset-mems 0 --pids-limit 42 "$ID"
-	equals 67108864 "$(cg memory.max)"
-	equals 33554432 "$(cg memory.low)"
-	equals 33554432 "$(cg memory.swap.max)"
+	equals "$(mib 64)" "$(cg memory.max)"
+	equals "$(mib 32)" "$(cg memory.low)"
+	equals "$(mib 32)" "$(cg memory.swap.max)"
 	equals 59 "$(cg cpu.weight)"
 	equals "20000 50000" "$(cg cpu.max)"
 	equals 1000 "$(cg cpu.max.burst)"
 	equals 0 "$(cg cpuset.cpus)"
-	equals 42 "$(cg pids.max)"
+	equals 42 "$(pids_max)"
 	[ "$(status_of "$ID")" = running ]
 }
 
 @test "what is not given stays" {
 	requires cgroup controllers
-	config '.linux.resources = {memory: {limit: 100000000}, cpu: {quota: 30000, period: 60000}, pids: {limit: 9}}'
+	config --argjson m "$(mib 96)" '.linux.resources = {memory: {limit: ($m + 5)}, cpu: {quota: 30000, period: 60000}, pids: {limit: 9}}'
 	run_sleeping
 	nacre update --pids-limit 10 "$ID"
-	equals 99999744 "$(cg memory.max)"
+	equals "$(mib 96)" "$(cg memory.max)"
 	nacre update --cpu-quota 15000 "$ID"
 	equals "15000 60000" "$(cg cpu.max)"
 	nacre update --cpu-period 50000 "$ID"
 	equals "15000 50000" "$(cg cpu.max)"
 	# Memory and swap together: the memory is the present limit.
-	nacre update --memory-swap 109999744 "$ID"
-	equals 99999744 "$(cg memory.max)"
-	equals 9998336 "$(cg memory.swap.max)"
-	equals 10 "$(cg pids.max)"
+	nacre update --memory-swap "$(mib 100)" "$ID"
+	equals "$(mib 96)" "$(cg memory.max)"
+	equals "$(mib 4)" "$(cg memory.swap.max)"
+	equals 10 "$(pids_max)"
 }
 
 @test "as JSON from a file and from standard input, as engines send it" {
 	requires cgroup controllers
 	run_sleeping
-	echo '{"memory": {"limit": 50331648}, "cpu": {"shares": 0, "quota": 0}, "pids": {"limit": 7}, "unified": {"memory.high": "40000000"}}' >"$T/r.json"
+	echo '{"memory": {"limit": '"$(mib 48)"'}, "cpu": {"shares": 0, "quota": 0}, "pids": {"limit": 7}, "unified": {"memory.high": "'"$(($(mib 44) + 100))"'"}}' >"$T/r.json"
 	nacre update -r "$T/r.json" "$ID"
-	equals 50331648 "$(cg memory.max)"
-	equals 7 "$(cg pids.max)"
-	equals 39997440 "$(cg memory.high)"
+	equals "$(mib 48)" "$(cg memory.max)"
+	equals 7 "$(pids_max)"
+	equals "$(mib 44)" "$(cg memory.high)"
 	echo '{"pids": {"limit": 8}}' | nacre update --resources=- "$ID"
-	equals 8 "$(cg pids.max)"
-	equals 50331648 "$(cg memory.max)"
+	equals 8 "$(pids_max)"
+	equals "$(mib 48)" "$(cg memory.max)"
 	echo '{}' | nacre update --resources - "$ID"
 }
 
 @test "limits are taken away by -1" {
 	requires cgroup controllers
-	config '.linux.resources = {memory: {limit: 100000000, swap: 100000000}, cpu: {quota: 30000}, pids: {limit: 9}}'
+	config --argjson m "$(mib 96)" '.linux.resources = {memory: {limit: $m, swap: $m}, cpu: {quota: 30000}, pids: {limit: 9}}'
 	run_sleeping
 	nacre update --memory -1 --cpu-quota=-1 --pids-limit -1 "$ID"
 	equals max "$(cg memory.max)"
 	equals max "$(cg memory.swap.max)"
 	equals "max 100000" "$(cg cpu.max)"
-	equals max "$(cg pids.max)"
+	equals max "$(pids_max)"
 }
 
 @test "when one write fails, everything is as it was" {
 	requires cgroup controllers
-	config '.linux.resources = {memory: {limit: 100000000, reservation: 4096}, cpu: {quota: 30000, burst: 500, shares: 4096}, pids: {limit: 9}}'
+	config --argjson m "$(mib 96)" '.linux.resources = {memory: {limit: $m, reservation: 4096}, cpu: {quota: 30000, burst: 500, shares: 4096}, pids: {limit: 9}}'
 	run_sleeping
 	local before after
 	before=$(snapshot)
-	refused 1 "cannot set cpuset.cpus" update --memory 200m --memory-reservation 1m --pids-limit 77 --cpu-quota 5000 --cpu-burst 100 --cpu-share 99 \
+	refused 1 "cannot set cpuset.cpus" update --memory "$(mib 80)" --memory-reservation 1m --pids-limit 77 --cpu-quota 5000 --cpu-burst 100 --cpu-share 99 \
 		--cpuset-cpus 4000 "$ID"
 	after=$(snapshot)
 	equals "$before" "$after"
@@ -90,7 +93,7 @@ snapshot() { for f in memory.max memory.low memory.high memory.swap.max cpu.max 
 }
 
 @test "a process without a new one allowed: pids 0" {
-	requires cgroup controllers
+	requires cgroup controllers container
 	run_sleeping
 	nacre update --pids-limit 0 "$ID"
 	equals 0 "$(cg pids.max)"
@@ -102,7 +105,7 @@ snapshot() { for f in memory.max memory.low memory.high memory.swap.max cpu.max 
 	requires cgroup controllers
 	run_sleeping
 	echo '{"memory": {"limit": 4096, "checkBeforeUpdate": true}}' >"$T/r.json"
-	refused 1 "in use" update -r "$T/r.json" "$ID"
+	refused 1 "$([ -n "${NACRE_ISOLATION-}" ] && echo "does not give back enough" || echo "in use")" update -r "$T/r.json" "$ID"
 	equals max "$(cg memory.max)"
 	[ "$(status_of "$ID")" = running ]
 }
@@ -131,12 +134,12 @@ opens() { run nacre exec "$ID" dd if=/tmp/dev of=/dev/null count=0 && [[ "$outpu
 	args sleep 1000
 	nacre create "$ID"
 	nacre update --pids-limit 30 "$ID"
-	equals 30 "$(cg pids.max)"
 	nacre start "$ID"
+	equals 30 "$(pids_max)"
 	nacre pause "$ID"
 	nacre update --pids-limit 31 "$ID"
-	equals 31 "$(cg pids.max)"
 	nacre resume "$ID"
+	equals 31 "$(pids_max)"
 	nacre kill "$ID" KILL
 	wait_for 10 has_status "$ID" stopped
 	refused 1 "container not running" update --pids-limit 32 "$ID"
