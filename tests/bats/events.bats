@@ -23,7 +23,7 @@ lines() { [ "$(wc -l <"$T/events")" -ge "$1" ]; }
 
 # It ended by itself, with status 0 and nothing to say.
 events_ended() {
-	local end=$((SECONDS + 10)) status=0
+	local end=$((SECONDS + 10 * ${PATIENCE:-1})) status=0
 	while kill -0 "$EVENTS" 2>/dev/null && [ -e "/proc/$EVENTS/exe" ]; do
 		[ "$SECONDS" -lt "$end" ] || { echo "still runs"; return 1; }
 		sleep 0.05

@@ -22,7 +22,7 @@ stats() {
 }
 
 stats_ended() {
-	local end=$((SECONDS + 10)) status=0
+	local end=$((SECONDS + 10 * ${PATIENCE:-1})) status=0
 	while kill -0 "$STATS" 2>/dev/null && [ -e "/proc/$STATS/exe" ]; do
 		[ "$SECONDS" -lt "$end" ] || { echo "still runs"; return 1; }
 		sleep 0.05
