@@ -12,7 +12,7 @@
 
 /*
  * The whole set of profiles that was loaded together with this one; malloc'ed. Needs CAP_MAC_ADMIN, and a kernel that keeps it
- * (CONFIG_SECURITY_APPARMOR_EXPORT_BINARY, since 4.13). -ENOENT: no such profile is loaded. -errno with text.
+ * (since 4.13; with CONFIG_SECURITY_APPARMOR_EXPORT_BINARY where there is such an option). -ENOENT: no such profile is loaded. -errno with text.
  */
 int apparmor_policy_read(const char *profile, char **ret_policy, size_t *ret_size);
 

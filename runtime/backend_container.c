@@ -3,7 +3,6 @@
  * The container back end: composes namespaces/, cgroups/ and seccomp/ into a container. See
  * backend.h. create is in container_create.c, exec in container_exec.c, statistics in container_stats.c.
  */
-#include "namespaces/host_root.h"
 #include "runtime/backend.h"
 
 #include <errno.h>
@@ -15,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "namespaces/host_root.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/proc.h"

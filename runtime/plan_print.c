@@ -13,6 +13,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include "namespaces/apparmor.h"
 #include "oci/json.h"
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
@@ -274,7 +275,7 @@ static void print_process(struct printer *p, const struct plan *plan)
 		     plan->seccomp_listener != NULL ? plan->seccomp_listener : "");
 	if (q->apparmor != NULL)
 		step(p, "AppArmor", "profile %s%s", q->apparmor,
-		     plan->isolation == ISOLATION_MICROVM ? ", whose policy goes into the guest" : "");
+		     plan->isolation == ISOLATION_MICROVM && !str_eq(q->apparmor, APPARMOR_UNCONFINED) ? ", whose policy goes into the guest" : "");
 	if (q->selinux != NULL)
 		step(p, "SELinux", "label %s", q->selinux);
 	for (size_t i = 0; q->args[i] != NULL; i++)

@@ -255,6 +255,10 @@ mounts_below() { grep -c " $BUNDLE/rootfs" /proc/self/mountinfo; }
 	refuses linux.rootfsPropagation "mount namespace"
 	config 'del(.linux.rootfsPropagation) | .root.path = "/"'
 	[ -n "${NACRE_ISOLATION-}" ] || refuses root.path "the host's root"
+	# Also by another name.
+	ln -s / "$T/other"
+	config --arg path "$T/other" '.root.path = $path | .mounts = []'
+	[ -n "${NACRE_ISOLATION-}" ] || refuses root.path "the host's root"
 	config '.root.path = "rootfs" | .linux.namespaces += [{type: "user"}] | .mounts = []
 		| .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}] | .linux.gidMappings = .linux.uidMappings'
 	refuses linux.maskedPaths "mount namespace"
