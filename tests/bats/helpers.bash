@@ -147,6 +147,7 @@ common_setup() {
 		cp "$BUNDLE/config.json" "$BATS_FILE_TMPDIR"
 	fi
 	MOUNTS_BEFORE=$(sort /proc/self/mountinfo)
+	DEVICES_BEFORE=$(host_devices)
 	cd "$BUNDLE" || return 1
 	[ "${NACRE_ISOLATION-}" != microvm ] || { requires root microvm && use_microvm; }
 }
@@ -191,7 +192,12 @@ assert_clean() {
 	left=$(vm_programs)
 	[ -z "$left" ] || { echo "programs of a microVM left: $left"; return 1; }
 	[ "$(sort /proc/self/mountinfo)" = "$MOUNTS_BEFORE" ] || { echo "mounts differ"; return 1; }
+	left=$(host_devices)
+	[ "$left" = "$DEVICES_BEFORE" ] || { printf 'the devices of the host differ:\n%s\nbefore:\n%s\n' "$left" "$DEVICES_BEFORE"; return 1; }
 }
+
+# Owner and mode of what a container may get from the host.
+host_devices() { stat -c '%n %u:%g %a' /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty; }
 
 # What nacre started of other programs for this test's microVMs: they have its environment.
 vm_programs() {
@@ -213,7 +219,8 @@ teardown() {
 	fi
 	assert_clean || result=1
 	cd / || true
-	rm -rf "$T"
+	# Never through a mount that was left.
+	rm -rf --one-file-system "$T"
 	return $result
 }
 
