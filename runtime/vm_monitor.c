@@ -54,7 +54,7 @@ static int prepare_file_server(void *data)
 static int start_file_server(struct arena *a, const struct vm_start *s, int output, struct vm_process *ret, int *ret_fs)
 {
 	_cleanup_close_ int listener = FD_NONE;
-	struct vm_process_req q = { .what = "the file server (virtiofsd)", .output = output, .n_keep = 1, .prepare = prepare_file_server };
+	struct vm_process_req q = { .what = "the file server (virtiofsd)", .id = s->state->id, .output = output, .n_keep = 1, .prepare = prepare_file_server };
 	int r = socket_to_server(&listener, ret_fs);
 
 	if (r < 0)
@@ -130,7 +130,7 @@ static int start_monitor(struct arena *a, const struct vm_start *s, const struct
 			 struct vm_process *ret)
 {
 	struct own_monitor own = { .start = s, .machine = m };
-	struct vm_process_req q = { .what = "the monitor", .output = output, .own_pids = true };
+	struct vm_process_req q = { .what = "the monitor", .id = s->state->id, .output = output, .own_pids = true };
 	const struct qemu_request qemu = {
 		.path = s->qemu,
 		.machine = m,

@@ -60,6 +60,19 @@ static bool parent_is_there(const int lifeline[2])
 	return poll(&p, 1, 0) == 0;
 }
 
+static int execute(const struct vm_process_req *q)
+{
+	char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	_cleanup_free_ char *id = NULL;
+	char *env[] = { path, NULL, NULL };
+
+	if (asprintf(&id, "NACRE_ID=%s", q->id) < 0)
+		return -ENOMEM;
+	env[1] = id;
+	execve(q->argv[0], (char *const *)(uintptr_t)q->argv, env);
+	return -errno;
+}
+
 /* In the child; never returns. */
 static void child(const struct vm_process_req *q, const int lifeline[2])
 {
@@ -81,10 +94,8 @@ static void child(const struct vm_process_req *q, const int lifeline[2])
 		dprintf(STDERR_FILENO, "nacre: %s\n", err_text());
 		_exit(127);
 	}
-	if (r == 0) {
-		execv(q->argv[0], (char *const *)(uintptr_t)q->argv);
-		r = -errno;
-	}
+	if (r == 0)
+		r = execute(q);
 	dprintf(STDERR_FILENO, "cannot start %s: %s\n", q->argv != NULL ? q->argv[0] : q->what, strerror(-r));
 	_exit(127);
 }

@@ -23,6 +23,11 @@ struct vm_process_req {
 	size_t n_keep;
 	/* Either a program, or a function in a copy of this process, whose result is the exit status. */
 	const char *const *argv;
+	/*
+	 * The container's. A program has it as NACRE_ID, and a PATH, and nothing of the caller's environment: an engine's may have secrets
+	 * in it, and the program is the first thing that a guest would break into.
+	 */
+	const char *id;
 	int (*run)(void *data);
 	int (*prepare)(void *data);	/* before the program is executed: 0 or -errno with text; may be NULL */
 	void *data;

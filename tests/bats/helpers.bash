@@ -132,7 +132,6 @@ setup() { common_setup; }
 common_setup() {
 	# Short: unix socket paths have 107 bytes.
 	T=$(mktemp -d /tmp/nt.XXXXXX)
-	export NACRE_TEST=$T
 	ROOT=$T/state
 	BUNDLE=$T/bundle
 	# A pid would not do: files run beside each other in pid namespaces of their own, and share the cgroups.
@@ -199,11 +198,11 @@ assert_clean() {
 # Owner and mode of what a container may get from the host.
 host_devices() { stat -c '%n %u:%g %a' /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty; }
 
-# What nacre started of other programs for this test's microVMs: they have its environment.
+# What nacre started of other programs for this test's microVMs: they know whose they are.
 vm_programs() {
 	local pid
 	for pid in $(pgrep -x virtiofsd; pgrep -x qemu-system-x86); do
-		! grep -qzxF "NACRE_TEST=$T" "/proc/$pid/environ" 2>/dev/null || echo "$pid $(tr '\0' ' ' <"/proc/$pid/cmdline")"
+		! grep -qz "^NACRE_ID=$ID" "/proc/$pid/environ" 2>/dev/null || echo "$pid $(tr '\0' ' ' <"/proc/$pid/cmdline")"
 	done
 }
 

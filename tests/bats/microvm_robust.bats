@@ -135,6 +135,17 @@ cleanup() { ! mountpoint -q "$T/full" || umount "$T/full"; }
 	nacre delete "$ID"
 }
 
+@test "the programs below the supervisor have nothing of the caller's environment" {
+	local pid n=0
+	args sleep 1000
+	PASSWORD=of-the-engine nacre run -d "$ID" </dev/null >/dev/null 2>&1
+	for pid in $(vm_programs | cut -d ' ' -f 1); do
+		equals "NACRE_ID=$ID PATH" "$(tr '\0' '\n' <"/proc/$pid/environ" | sed 's/^PATH=.*/PATH/' | sort | paste -sd ' ')"
+		n=$((n + 1))
+	done
+	[ "$n" -gt 0 ]
+}
+
 @test "run is killed while the guest starts: delete --force clears what is left" {
 	local pid
 	detached "$NACRE_BIN" --root "$ROOT" run "$ID" >/dev/null 2>&1 </dev/null
