@@ -47,6 +47,11 @@ static int build_caps(const struct spec_caps *in, struct caps_req *out)
 	/* capset(2) would refuse these, and with them all the others. */
 	warn_caps(out->inheritable & ~out->bounding, "cannot be inheritable: it is not in the bounding set");
 	out->inheritable &= out->bounding;
+	/* These the kernel has within others, whatever is said of them (capabilities(7)). */
+	warn_caps(out->effective & ~out->permitted, "cannot be effective: it is not in the permitted set");
+	out->effective &= out->permitted;
+	warn_caps(out->ambient & ~(out->permitted & out->inheritable), "cannot be ambient: it is not both permitted and inheritable");
+	out->ambient &= out->permitted & out->inheritable;
 	return 0;
 }
 

@@ -57,12 +57,20 @@ cap_args() { args sed -n 's/^Cap...:\t0*\([0-9a-f]\)/\1/p' /proc/self/status; }
 	equals "0 0 0 21 0" "${lines[*]}"
 }
 
-@test "an ambient capability that is not inheritable is left out, not an error" {
+@test "an ambient capability that is not inheritable is a warning, not an error" {
 	config '.process.user = {uid: 1000, gid: 1000} | .process.capabilities = {
 		bounding: ["CAP_CHOWN"], permitted: ["CAP_CHOWN"], ambient: ["CAP_CHOWN", "CAP_KILL"]}'
 	cap_args
-	run -0 nacre run "$ID"
-	equals "0 0 0 1 0" "${lines[-5]} ${lines[-4]} ${lines[-3]} ${lines[-2]} ${lines[-1]}"
+	run -0 --separate-stderr nacre run "$ID"
+	equals "0 0 0 1 0" "${lines[*]}"
+	[[ "$stderr" == *"CAP_CHOWN cannot be ambient"*"CAP_KILL cannot be ambient"* ]]
+}
+
+@test "an effective capability that is not permitted is a warning, not an error" {
+	config '.process.capabilities = {bounding: ["CAP_CHOWN", "CAP_KILL"], permitted: ["CAP_KILL"], effective: ["CAP_CHOWN", "CAP_KILL"]}'
+	cap_args
+	run -0 --separate-stderr nacre run "$ID"
+	[[ "$stderr" == *"CAP_CHOWN cannot be effective"* && "$stderr" != *CAP_KILL* ]]
 }
 
 @test "no capabilities: null, an empty object, empty lists" {
