@@ -124,6 +124,7 @@ int container_make_cgroup(struct instance *i, const struct plan *p, char **ret_d
 		s->cgroup_path = NULL;
 	if (r < 0)
 		return r;
+	log_debug("cgroup: %s", s->cgroup_path);
 	s->cgroup_owned = true;
 	r = cgroup_settings_write(&i->host, s->cgroup_path, i->cgroup, p->settings, p->n_settings);
 	if (r == 0)

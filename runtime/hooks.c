@@ -15,6 +15,7 @@
 
 #include "namespaces/process.h"
 #include "oci/json.h"
+#include "runtime/base/clock.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/base/log.h"
@@ -150,9 +151,14 @@ int hooks_run(enum hook_kind kind, const struct plan_hooks *hooks, const struct 
 {
 	const struct hook_place place = { .cwd = s->bundle, .dir = FD_NONE };
 	_cleanup_close_ int in = FD_NONE;
+	uint64_t began = clock_now_ns();
 	int r = hooks->n > 0 ? state_memfd(s, status, pid, &in) : 0;
 
-	return r < 0 ? r : run_list(hook_kind_name(kind), hooks, &place, in);
+	if (r == 0)
+		r = run_list(hook_kind_name(kind), hooks, &place, in);
+	if (r == 0 && hooks->n > 0)
+		log_debug("%s hooks: %zu, in %llu ms", hook_kind_name(kind), hooks->n, (unsigned long long)(clock_now_ns() - began) / 1000000);
+	return r;
 }
 
 int hooks_run_in_root(const struct plan_hooks *hooks, const struct state *s, pid_t pid, int root)

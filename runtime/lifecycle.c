@@ -127,6 +127,7 @@ static int start_steps(struct instance *i)
 	bool destroy = r == -ECANCELED;
 
 	if (r == 0) {
+		log_debug("started: process %d", (int)i->pid);
 		r = lifecycle_poststart(i, &i->c->state.hooks[HOOK_POSTSTART]);
 		destroy = r < 0;
 	}
@@ -219,6 +220,7 @@ int lifecycle_kill(const char *root, const char *id, int sig, bool all)
 		return r;
 	if (sig < 0)
 		sig = stop_signal(&c.state);
+	log_debug("signal %d to \"%s\", which is %s, process %d", sig, id, status_name(status), (int)pid);
 	if (status == STATUS_STOPPED || status == STATUS_CREATING) {
 		if (!all && !(sig == SIGKILL && status == STATUS_STOPPED && has_survivors(&i)))
 			return ERR_PLAIN(-ESRCH, "cannot kill container \"%s\": container not running (%s)", id,
@@ -324,6 +326,7 @@ static int delete_locked(struct container *c, struct instance *i)
 			return r;
 		hooks_run_all(HOOK_POSTSTOP, &c->state.hooks[HOOK_POSTSTOP], &c->state, STATUS_STOPPED, 0);
 	}
+	log_debug("deleted: \"%s\"", c->id);
 	return container_remove(c);
 }
 

@@ -105,6 +105,13 @@ static int plan_isolation(const struct create_options *o, const struct spec *spe
 	return r < 0 || options->isolation == ISOLATION_CONTAINER ? r : vm_host_probe(spec->arena, host);
 }
 
+static void log_plan(const struct plan *p)
+{
+	log_debug("bundle \"%s\": runtime-spec %s, as a %s", p->bundle, p->oci_version, isolation_name(p->isolation));
+	for (size_t i = 0; i < p->n_ns; i++)
+		log_debug("%s namespace: %s", ns_name(p->ns[i].flag), p->ns[i].path != NULL ? p->ns[i].path : "new");
+}
+
 /* What may surprise who has asked for a microVM. */
 static void log_isolation(const struct plan *p)
 {
@@ -152,9 +159,11 @@ int lifecycle_plan(const struct create_options *o, struct plan **ret_plan, char 
 		return r;
 	}
 	r = plan_build(spec, &options, ret_plan);
-	if (r == 0)
-		log_isolation(*ret_plan);
-	return r;
+	if (r < 0)
+		return r;
+	log_plan(*ret_plan);
+	log_isolation(*ret_plan);
+	return 0;
 }
 
 int pid_file_write(const char *path, pid_t pid)
@@ -351,6 +360,7 @@ static int create_steps(struct instance *i, const struct create_options *o, cons
 	if (r == 0)
 		r = i->ops->create(i, l);
 	if (r == 0) {
+		log_debug("created: process %d", (int)i->pid);
 		fd_close(&i->waiting);
 		c->state.resctrl_made = resctrl_will_make(i->plan->resctrl);
 		c->state.creator = 0;
@@ -406,6 +416,8 @@ static int start_steps(struct instance *i, struct foreground *f)
 
 	i->poststop_due = true;
 	r = i->ops->start(i);
+	if (r == 0)
+		log_debug("started: process %d", (int)i->pid);
 	/* The end of the wait for execve(2) may have been the end of the process. */
 	if (r == 0 && f != NULL)
 		foreground_note_oom(f);
@@ -484,6 +496,8 @@ static int run_with(struct instance *i, const struct run_options *o, struct laun
 	if (o->detach)
 		return notify_wait(&f.notify, i->pidfd, i->pid);
 	r = foreground_wait(&f, i->pidfd, ret_status);
+	if (r == 0)
+		log_debug("ended with status %d", *ret_status);
 	i->oom_seen = f.oom_seen;
 	foreground_deinit(&f);	/* before anything is said on the terminal */
 	fd_close(&i->pidfd);

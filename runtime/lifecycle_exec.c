@@ -13,6 +13,7 @@
 #include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/log.h"
 #include "runtime/base/parse_int.h"
 #include "runtime/base/proc.h"
 #include "runtime/base/str.h"
@@ -208,6 +209,8 @@ static int exec_process(struct instance *i, const struct exec_options *o, const 
 		r = pidfd_send(o->pidfd_socket, *ret_pidfd);
 	if (r == 0)
 		r = i->ops->exec_start(i, sync, pid);
+	if (r == 0)
+		log_debug("started: process %d", (int)pid);
 	/* Not earlier: conmon takes the file for the proof that the process runs. */
 	if (r == 0 && o->pid_file != NULL)
 		r = pid_file_write(o->pid_file, pid);

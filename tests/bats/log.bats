@@ -123,9 +123,20 @@ load helpers
 
 @test "--debug says more and changes nothing else" {
 	sh_args 'echo out; exit 3'
+	config '.hooks = {poststart: [{path: "/bin/true"}]}'
 	run --separate-stderr nacre --debug run "$ID"
 	[ "$status" -eq 3 ]
 	[ "$output" = out ]
+	[[ "$stderr" == *"debug: bundle \"$BUNDLE\""*"pid namespace: new"*created:*started:*"poststart hooks: 1, in"*"ended with status 3"* ]]
+}
+
+@test "--debug: kill and delete say what they do" {
+	run_sleeping
+	try nacre --debug kill "$ID" KILL
+	[[ "$stderr" == *"signal 9 to \"$ID\", which is running"* ]]
+	wait_for 10 has_status "$ID" stopped
+	try nacre --debug delete "$ID"
+	[[ "$stderr" == *"deleted: \"$ID\""* ]]
 }
 
 @test "--debug with JSON: every line is an object, the last one the error" {
