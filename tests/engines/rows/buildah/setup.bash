@@ -7,6 +7,10 @@ source tests/engines/rows/buildah/engine.bash
 
 engine_missing() { command -v buildah >/dev/null || echo "buildah is not installed"; }
 
-engine_begin() { prepare "$T/rootfs.tar"; }
+engine_begin() {
+	# Not what an engine before this one has made it take for the storage's driver.
+	plain_storage
+	prepare "$T/rootfs.tar"
+}
 
 engine_reset() { buildah rm --all; }

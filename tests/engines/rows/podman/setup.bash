@@ -17,9 +17,7 @@ engine_begin() {
 		printf '[network]\nnetwork_backend = "netavark"\n[engine]\nevents_logger = "file"\n'
 		[[ -d /run/systemd/system ]] || printf 'cgroup_manager = "cgroupfs"\n'
 	} >"$conf/test.conf"
-	# In the test host with systemd podman says of overlayfs that whiteouts cannot be made, although they can: why was not found.
-	[[ ! -d /run/systemd/system ]] || printf '[storage]\ndriver = "vfs"\nrunroot = "/run/containers/storage"\ngraphroot = "/var/lib/containers/storage"\n' \
-		>/etc/containers/storage.conf
+	plain_storage
 	podman import "$T/rootfs.tar" busybox
 }
 
