@@ -80,6 +80,18 @@ static void write_mounts(struct json_writer *w, const struct state *s)
 	json_array_close(w);
 }
 
+static void write_cgroup(struct json_writer *w, const struct state *s)
+{
+	if (s->cgroup_path != NULL)
+		json_kv_string(w, "cgroup", s->cgroup_path);
+	if (s->cgroup_unit != NULL) {
+		json_kv_string(w, "cgroupSlice", s->cgroup_slice);
+		json_kv_string(w, "cgroupUnit", s->cgroup_unit);
+		json_kv_bool(w, "cgroupUser", s->cgroup_user);
+	}
+	json_kv_int(w, "cgroupCreatedFrom", (int64_t)s->cgroup_created_from);
+}
+
 int state_save(int dir, const struct state *s, bool first)
 {
 	_cleanup_json_writer_ struct json_writer *w = json_writer_new(true);
@@ -101,14 +113,7 @@ int state_save(int dir, const struct state *s, bool first)
 	json_kv_int(w, "pidSeen", (int64_t)s->pid_seen);
 	json_kv_int(w, "creator", s->creator);
 	json_kv_int(w, "creatorSeen", (int64_t)s->creator_seen);
-	if (s->cgroup_path != NULL)
-		json_kv_string(w, "cgroup", s->cgroup_path);
-	if (s->cgroup_unit != NULL) {
-		json_kv_string(w, "cgroupSlice", s->cgroup_slice);
-		json_kv_string(w, "cgroupUnit", s->cgroup_unit);
-		json_kv_bool(w, "cgroupUser", s->cgroup_user);
-	}
-	json_kv_int(w, "cgroupCreatedFrom", (int64_t)s->cgroup_created_from);
+	write_cgroup(w, s);
 	json_kv_int(w, "namespaces", s->ns_flags);
 	json_kv_bool(w, "hasProcess", s->has_process);
 	if (s->keyring != NULL)
