@@ -326,8 +326,10 @@ static int delete_locked(struct container *c, struct instance *i)
 			return r;
 		hooks_run_all(HOOK_POSTSTOP, &c->state.hooks[HOOK_POSTSTOP], &c->state, STATUS_STOPPED, 0);
 	}
-	log_debug("deleted: \"%s\"", c->id);
-	return container_remove(c);
+	r = container_remove(c);
+	if (r == 0)
+		log_debug("deleted: \"%s\"", c->id);
+	return r;
 }
 
 int lifecycle_delete(const char *root, const char *id, bool force)

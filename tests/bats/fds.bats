@@ -231,6 +231,7 @@ numbers() { cut -d' ' -f1 <<<"$output" | tr '\n' ' '; }
 
 @test "the host's /dev/null keeps its owner" {
 	config '.process.user = {uid: 1000, gid: 1000}'
+	local before
 	before=$(host_devices)
 	nacre run "$ID" </dev/null >/dev/null 2>&1
 	equals "$before" "$(host_devices)"
