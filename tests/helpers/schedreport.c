@@ -49,7 +49,7 @@ int main(void)
 		printf(" %llu %llu %llu", (unsigned long long)a.runtime, (unsigned long long)a.deadline,
 		       (unsigned long long)a.period);
 	putchar('\n');
-	printf("io %ld %ld\n", IOPRIO_PRIO_CLASS(io), IOPRIO_PRIO_LEVEL(io));
+	printf("io %ld %ld\n", IOPRIO_PRIO_CLASS(io), io & (IOPRIO_NR_LEVELS - 1));
 	if (syscall(SYS_sched_getaffinity, 0, sizeof(cpus), cpus) < 0)
 		perror("sched_getaffinity");
 	printf("cpus");
