@@ -34,7 +34,9 @@ extern char **environ;
  * A mount of the host that is read-only may be writable tomorrow, as /usr is while it is updated, and what a container has opened
  * until then with it. Our clone is known again by its flags: nobody has programs on a mount that has all of these.
  */
+#ifndef ST_NOSYMFOLLOW
 #define ST_NOSYMFOLLOW 0x2000
+#endif
 #define CLONE_FLAGS (ST_RDONLY | ST_NOSUID | ST_NODEV | ST_NOSYMFOLLOW)
 #define CLONE_ATTRS (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSYMFOLLOW)
 

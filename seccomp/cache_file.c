@@ -14,7 +14,7 @@
 
 #define FILE_VERSION 1
 
-static const char file_magic[8] = "nacrescf";
+static const char file_magic[8] = { 'n', 'a', 'c', 'r', 'e', 's', 'c', 'f' };
 
 struct file_head {
 	char magic[sizeof(file_magic)];

@@ -15,7 +15,7 @@
 #define FILE_VERSION 1
 #define PROGRAM_MAX (BPF_MAXINSNS * sizeof(struct sock_filter))
 
-static const char file_magic[8] = "nacrebpf";
+static const char file_magic[8] = { 'n', 'a', 'c', 'r', 'e', 'b', 'p', 'f' };
 
 struct file_head {
 	char magic[sizeof(file_magic)];
