@@ -186,7 +186,7 @@ static bool start_qemu(struct vm *vm, const struct kernel *k, const char *memory
 {
 	char initrd[128], object[128], fs[128], port[64], append[256];
 	const char *const args[] = {
-		"qemu-system-x86_64", "-M", "microvm,x-option-roms=off,acpi=on,pcie=on,rtc=on,pit=on,pic=on,memory-backend=mem",
+		"qemu-system-x86_64", "-M", "microvm,acpi=on,pcie=on,rtc=on,pit=on,pic=on,memory-backend=mem",
 		"-object", object, "-cpu", "max", "-accel", "tcg,thread=multi", "-m", memory, "-nodefaults", "-no-user-config",
 		"-nographic", "-serial", "stdio", "-kernel", k->image, "-initrd", initrd, "-append", append, "-no-reboot",
 		"-chardev", fs, "-device", "vhost-user-fs-pci,chardev=fs,tag=nacre", "-device", "virtio-serial-pci",

@@ -108,8 +108,8 @@ static pid_t start_qemu(int sock)
 	if (pid != 0)
 		return pid;
 	snprintf(chardev, sizeof(chardev), "socket,id=qmp,fd=%d", sock);
-	execl(QEMU, "qemu-system-x86_64", "-M", "microvm,x-option-roms=off", "-nodefaults", "-display", "none", "-S", "-m", "64",
-	       "-device", "virtio-balloon-device", "-chardev", chardev, "-mon", "chardev=qmp,mode=control", NULL);
+	execl(QEMU, "qemu-system-x86_64", "-M", "microvm", "-nodefaults", "-display", "none", "-S", "-m", "64",
+	       "-device", "virtio-balloon-device", "-chardev", chardev, "-qmp", "chardev:qmp", NULL);
 	_exit(127);
 }
 
