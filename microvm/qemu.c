@@ -56,9 +56,9 @@ static void add2(struct line *l, const char *option, const char *value)
 
 /*
  * Nothing that QEMU would add by itself, but for its firmware: the default one (SeaBIOS), since with x-option-roms=off it is qboot,
- * which starts no bzImage with QEMU 11 (with 7.2 it did, and no faster). pit and pic: without a timer other than the APIC's a kernel under emulation
- * cannot calibrate it. The CPU is x86-64-v2: what distributions are built for; "max" has AVX, whose emulation is
- * several times slower than the code that does without.
+ * which starts no bzImage with QEMU 11 (with 7.2 it did, and no faster). pit and pic: without a timer other than the APIC's a
+ * kernel under emulation cannot calibrate it. The CPU is x86-64-v2: what distributions are built for; "max" has AVX, whose
+ * emulation is several times slower than the code that does without.
  */
 static void add_machine(struct line *l, const struct qemu_request *q)
 {
