@@ -212,9 +212,21 @@ int path_clean(const char *path, char *out)
 	return 0;
 }
 
+/* Cuts the last component off, what comes before keeps its slash. */
+static void cut_last(char *path)
+{
+	size_t len = strlen(path);
+
+	while (len > 0 && path[len - 1] == '/')
+		len--;
+	while (len > 0 && path[len - 1] != '/')
+		len--;
+	path[len] = '\0';
+}
+
 /*
- * What mkdirs finds in the way of a new directory: with a dangling symlink, the path
- * to make instead. Gives 1 and the new path, 0 when it is no symlink, or -errno.
+ * What is found in the way of something new: with a dangling symlink, the path to make instead, rest (with its slash)
+ * at its end. Gives 1 and the new path, 0 when it is no symlink, or -errno.
  */
 static int dangling(int dirfd, const char *name, const char *prefix, const char *rest, char *out)
 {
@@ -226,9 +238,9 @@ static int dangling(int dirfd, const char *name, const char *prefix, const char 
 		return errno == EINVAL ? 0 : -errno;
 	target[n] = '\0';
 	if (target[0] == '/')
-		joined = str_printf("%s/%s", target, rest);
+		joined = str_printf("%s%s", target, rest);
 	else
-		joined = str_printf("%s/%s/%s", prefix, target, rest);
+		joined = str_printf("%s/%s%s", prefix, target, rest);
 	if (joined == NULL)
 		return -ENOMEM;
 	if (strlen(joined) >= PATH_MAX)
@@ -253,11 +265,8 @@ static int longest_prefix(int root, const char *path, int *ret_fd, size_t *ret_l
 			*ret_len = len;
 			return r;
 		}
-		while (len > 0 && prefix[len - 1] == '/')
-			len--;
-		while (len > 0 && prefix[len - 1] != '/')
-			len--;
-		prefix[len] = '\0';
+		cut_last(prefix);
+		len = strlen(prefix);
 	}
 }
 
@@ -338,31 +347,33 @@ int path_parent(int root, const char *path, mode_t mode, int *ret_dirfd, char *n
 
 int path_mkfile(int root, const char *path, mode_t dirmode, mode_t mode, int *ret_fd)
 {
-	_cleanup_close_ int dir = FD_NONE, fd = FD_NONE;
-	char name[NAME_MAX + 1];
-	int r = path_open(root, path, O_PATH, ret_fd);
+	char at[PATH_MAX], name[NAME_MAX + 1];
 
-	if (r != -ENOENT)
-		return r;
-	r = path_parent(root, path, dirmode, &dir, name);
-	if (r < 0)
-		return r;
-	fd = openat(dir, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, mode);
-	if (fd < 0 && errno == EEXIST) {
-		char target[PATH_MAX];
-		ssize_t n = readlinkat(dir, name, target, sizeof(target) - 1);
+	if (snprintf(at, sizeof(at), "%s", path) >= (int)sizeof(at))
+		return -ENAMETOOLONG;
+	/* Once for each dangling symlink: what it leads to is made instead, inside root. */
+	for (int links = 0; links <= MAX_LINKS; links++) {
+		_cleanup_close_ int dir = FD_NONE, fd = FD_NONE;
+		char again[PATH_MAX];
+		int r = path_open(root, at, O_PATH, ret_fd);
 
-		/* A dangling symlink: its target is made instead, inside root, once. */
-		if (n <= 0)
-			return n < 0 ? -errno : -EEXIST;
-		target[n] = '\0';
-		fd_close(&dir);
-		if (target[0] != '/' || path_parent(root, target, dirmode, &dir, name) < 0)
-			return -EEXIST;
+		if (r != -ENOENT)
+			return r;
+		r = path_parent(root, at, dirmode, &dir, name);
+		if (r < 0)
+			return r;
 		fd = openat(dir, name, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, mode);
+		if (fd >= 0) {
+			*ret_fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+			return *ret_fd < 0 ? -errno : 0;
+		}
+		if (errno != EEXIST)
+			return -errno;
+		cut_last(at);
+		r = dangling(dir, name, at, "", again);
+		if (r <= 0)
+			return r < 0 ? r : -EEXIST;
+		snprintf(at, sizeof(at), "%s", again);
 	}
-	if (fd < 0)
-		return -errno;
-	*ret_fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	return *ret_fd < 0 ? -errno : 0;
+	return -ELOOP;
 }

@@ -531,11 +531,16 @@ tmpfs - - unbindable'
 	echo hi >"$T/file"
 	ln -s /made/by/link "$BUNDLE/rootfs/dangling"
 	ln -s "$T/escaped-file" "$BUNDLE/rootfs/dangling-file"
+	# As systemd's resolver has it, and through a second link.
+	mkdir -p "$BUNDLE/rootfs/etc"
+	ln -s ../run/systemd/resolve/stub-resolv.conf "$BUNDLE/rootfs/etc/resolv.conf"
+	ln -s resolv.conf "$BUNDLE/rootfs/etc/resolv2.conf"
 	add_mount /dangling none "$T/src" bind
 	add_mount /dangling-file none "$T/file" bind
-	sh_args 'cat /dangling-file; grep -o " /made/by/link " /proc/self/mountinfo'
+	add_mount /etc/resolv2.conf none "$T/file" bind
+	sh_args 'cat /dangling-file /run/systemd/resolve/stub-resolv.conf; grep -o " /made/by/link " /proc/self/mountinfo'
 	run -0 nacre run "$ID"
-	equals "hi  /made/by/link " "${lines[*]}"
+	equals "hi hi  /made/by/link " "${lines[*]}"
 	[ ! -e "$T/escaped-file" ]
 }
 

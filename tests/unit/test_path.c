@@ -25,7 +25,7 @@ static bool tree_links(const struct tree *t)
 	} links[] = {
 		{ "../../../../outside", "up" }, { t->dir, "abs" },	{ "/a/b", "inner" },
 		{ "a/file", "tofile" },		 { "loop", "loop" },	{ "/missing/deep", "dangling" },
-		{ "../../nowhere", "a/dangling" },
+		{ "../../nowhere", "a/dangling" }, { "../run/deep/file", "a/relative" }, { "./dangling", "a/chain" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
@@ -174,6 +174,21 @@ TEST(mkfile_stays_inside)
 
 		CHECK_INT(path_mkfile(tree.root, "/dangling", 0755, 0644, &fd), 0);
 		CHECK(exists(tree.root, "missing/deep"));
+	}
+	{
+		_cleanup_close_ int fd = FD_NONE;
+
+		/* As /etc/resolv.conf is, where systemd is to write it. */
+		CHECK_INT(path_mkfile(tree.root, "/a/relative", 0755, 0644, &fd), 0);
+		CHECK(exists(tree.root, "run/deep/file"));
+	}
+	{
+		_cleanup_close_ int fd = FD_NONE;
+
+		CHECK_INT(path_mkfile(tree.root, "/a/chain", 0755, 0644, &fd), 0);
+		CHECK(exists(tree.root, "nowhere"));
+		CHECK(!exists(tree.top, "nowhere"));
+		CHECK_INT(path_mkfile(tree.root, "/loop", 0755, 0644, &fd), -ELOOP);
 	}
 	{
 		_cleanup_close_ int fd = FD_NONE;
