@@ -137,8 +137,9 @@ static int need_ns(const struct plan *p, unsigned int flag, const char *what, co
 }
 
 /* Only what a namespace keeps apart may be set: anything else is the host's. */
-static int check_sysctl(const struct plan *p, const char *key)
+static int check_sysctl(const struct plan *p, const struct plan_kv *kv)
 {
+	const char *key = kv->key;
 	char name[256];
 	size_t len = strlen(key);
 
@@ -154,6 +155,8 @@ static int check_sysctl(const struct plan *p, const char *key)
 		return 0;
 	if (str_starts(name, "net."))
 		return need_ns(p, CLONE_NEWNET, "linux.sysctl.", key);
+	if (str_eq(name, "kernel.domainname") && p->domainname != NULL && !str_eq(kv->value, p->domainname))
+		return ERR_PLAIN(-EINVAL, "config.json: linux.sysctl.%s: differs from the property domainname, \"%s\"", key, p->domainname);
 	if (str_eq(name, "kernel.domainname"))
 		return need_ns(p, CLONE_NEWUTS, "linux.sysctl.", key);
 	if (str_eq(name, "kernel.hostname"))
@@ -217,6 +220,6 @@ int plan_check(const struct plan *p)
 	for (size_t i = 0; r == 0 && i < p->n_net_devices; i++)
 		r = need_ns(p, CLONE_NEWNET, "linux.netDevices.", p->net_devices[i].name);
 	for (size_t i = 0; r == 0 && i < p->n_sysctl; i++)
-		r = check_sysctl(p, p->sysctl[i].key);
+		r = check_sysctl(p, &p->sysctl[i]);
 	return r;
 }

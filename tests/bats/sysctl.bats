@@ -57,6 +57,17 @@ load helpers
 	TABLE
 }
 
+@test "kernel.domainname may say what domainname says, and nothing else" {
+	config '.domainname = "a.b" | .linux.sysctl = {"kernel.domainname": "a.b"}'
+	args cat /proc/sys/kernel/domainname
+	run -0 nacre run "$ID"
+	equals a.b "$output"
+	config '.linux.sysctl = {"kernel.domainname": "c.d"}'
+	refuses linux.sysctl.kernel.domainname domainname a.b
+	config '.linux.sysctl = {"kernel/domainname": "c.d"}'
+	refuses linux.sysctl.kernel/domainname a.b
+}
+
 @test "a name that climbs is refused and writes nothing" {
 	local key before
 	before=$(cat /proc/sys/kernel/panic)
