@@ -19,7 +19,8 @@
  *	host to guest
  *	CONFIGURE	JSON: the guest description (microvm/guest/description.h), the first request
  *	CREATE		JSON: config.json as it is. Opens session 1
- *	START
+ *	START		JSON (runtime/net_wire.h): the network that has come since CONFIGURE, for the cards with the MACs of net_mac_spare();
+ *			those that get no interface go. Nothing: there is none that waits for one
  *	EXEC		u32 flags, u16 rows, u16 columns, u32 length, that many bytes JSON: the process object; the rest is
  *			the sub-cgroup's path, may be empty. Opens its session; the process waits for EXEC_START
  *	EXEC_START

@@ -99,6 +99,14 @@ int net_mac_parse(const char *text, uint8_t ret_mac[NET_MAC_SIZE])
 	return 0;
 }
 
+void net_mac_spare(unsigned int n, uint8_t ret_mac[NET_MAC_SIZE])
+{
+	/* Locally administered; no frame ever has it. */
+	const uint8_t mac[NET_MAC_SIZE] = { 0x02, 'n', 'a', 'c', 'r', (uint8_t)n };
+
+	memcpy(ret_mac, mac, sizeof(mac));
+}
+
 void net_mac_print(const uint8_t mac[NET_MAC_SIZE], char ret_text[NET_MAC_TEXT])
 {
 	(void)snprintf(ret_text, NET_MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],

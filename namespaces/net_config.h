@@ -97,6 +97,8 @@ struct net_config {
 	size_t n_routes;
 	struct net_neighbour neighbours[NET_NEIGHBOURS_MAX];
 	size_t n_neighbours;
+	/* While it is read: nacre's taps are passed over; else they are -EBUSY. */
+	bool beside_taps;
 };
 
 /*
@@ -104,6 +106,9 @@ struct net_config {
  * be carried; -E2BIG: more than the bounds above; -EBUSY: another microVM serves it. With a text.
  */
 int net_config_read(struct net_config *ret);
+
+/* The same in a namespace whose taps of nacre's are the caller's own: they are passed over. */
+int net_config_read_beside_taps(struct net_config *ret);
 
 /* ---- pure ---- */
 
@@ -121,6 +126,8 @@ void net_ip_print(const struct net_ip *ip, char ret_text[INET6_ADDRSTRLEN]);
 int net_mac_parse(const char *text, uint8_t ret_mac[NET_MAC_SIZE]);
 bool net_mac_valid(const uint8_t mac[NET_MAC_SIZE]);
 void net_mac_print(const uint8_t mac[NET_MAC_SIZE], char ret_text[NET_MAC_TEXT]);
+/* Of the network card number n of a guest that waits for an interface (net_tap_spare()), until it gets that one's. */
+void net_mac_spare(unsigned int n, uint8_t ret_mac[NET_MAC_SIZE]);
 
 /* What the kernel takes for the name of an interface; "lo" and "all", "default" (folders of sysctls) are none of ours. */
 bool net_name_valid(const char *name);

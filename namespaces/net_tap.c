@@ -175,6 +175,66 @@ int net_tap_attach(const struct net_interface *i, unsigned int n, int *ret_fd)
 	return 0;
 }
 
+int net_tap_spare(unsigned int n, int *ret_fd)
+{
+	_cleanup_netlink_ struct mnl_socket *nl = NULL;
+	_cleanup_close_ int fd = FD_NONE;
+	char name[IFNAMSIZ];
+	unsigned int tap;
+	int r = netlink_open(&nl);
+
+	if (r >= 0)
+		r = make_tap(n, name, &fd);
+	if (r < 0)
+		return r;
+	tap = if_nametoindex(name);
+	if (tap == 0)
+		return ERR(-errno, "cannot find the tap \"%s\"", name);
+	r = tc_tap_up(nl, (int)tap, NET_MTU_MAX);
+	if (r >= 0)
+		*ret_fd = take_fd(&fd);
+	return r;
+}
+
+/* A start that was interrupted had come as far. */
+static int take_back(struct mnl_socket *nl, struct net_interface *i, int tap)
+{
+	struct tc_ingress found;
+	int r = tc_ingress_read(nl, i->index, &found);
+
+	if (r < 0 || found.state != TC_REDIRECT)
+		return r;
+	r = undo(nl, i->index, found.mark);
+	if (r >= 0 && found.mark)
+		i->all_multicast = false;
+	return r < 0 ? r : tc_ingress_remove(nl, tap);
+}
+
+int net_tap_give(const struct net_interface *i, unsigned int n)
+{
+	_cleanup_netlink_ struct mnl_socket *nl = NULL;
+	_cleanup_close_ int lock = FD_NONE;
+	struct net_interface given = *i;
+	char name[IFNAMSIZ];
+	unsigned int tap;
+	int r = lock_namespace(&lock);
+
+	if (r >= 0)
+		r = netlink_open(&nl);
+	if (r < 0)
+		return r;
+	(void)snprintf(name, sizeof(name), TAP_PREFIX "%u" TAP_SUFFIX, n);
+	tap = if_nametoindex(name);
+	if (tap == 0)
+		return ERR(-ENODEV, "network interface \"%s\": cannot find the tap \"%s\"", i->name, name);
+	r = take_back(nl, &given, (int)tap);
+	if (r >= 0)
+		r = tc_tap_up(nl, (int)tap, i->mtu);
+	if (r >= 0)
+		r = redirect(nl, &given, (int)tap);
+	return r < 0 ? ERR_CONTEXT(r, "network interface \"%s\"", i->name) : 0;
+}
+
 int net_tap_attach_all(const struct net_config *c, int ret_fds[NET_INTERFACES_MAX])
 {
 	int r = 0;

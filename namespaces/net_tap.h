@@ -40,6 +40,17 @@
 int net_tap_attach(const struct net_interface *i, unsigned int n, int *ret_fd);
 
 /*
+ * The same for interfaces that come later: the tap only, up, with the largest MTU.
+ */
+int net_tap_spare(unsigned int n, int *ret_fd);
+
+/*
+ * Interface i is given to the tap that net_tap_spare() has made as number n in this namespace, maybe in another process: MTU
+ * and redirects. Again is no error. -ENODEV: there is no such tap; else as net_tap_attach().
+ */
+int net_tap_give(const struct net_interface *i, unsigned int n);
+
+/*
  * That for all interfaces of c, tap N for interface N: ret_fds[0 … c->n_interfaces - 1]. All or nothing.
  */
 int net_tap_attach_all(const struct net_config *c, int ret_fds[NET_INTERFACES_MAX]);

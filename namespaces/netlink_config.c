@@ -136,7 +136,7 @@ static int take_link(const struct nlmsghdr *nlh, void *data)
 	memcpy(i.name, mnl_attr_get_payload(attr[IFLA_IFNAME]), mnl_attr_get_payload_len(attr[IFLA_IFNAME]));
 	i.name[NET_NAME_SIZE - 1] = '\0';
 	if (net_tap_is_ours(i.name))
-		return net_tap_busy(i.name);
+		return c->beside_taps ? 0 : net_tap_busy(i.name);
 	obstacle = link_obstacle(ifi, attr);
 	if (obstacle != NULL)
 		return unsupported(i.name, obstacle);
@@ -399,24 +399,25 @@ static int read_part(struct mnl_socket *nl, const struct part *p, struct net_con
 	return r;
 }
 
-static int read_once(struct net_config *c)
+static int read_once(struct net_config *c, bool beside_taps)
 {
 	_cleanup_netlink_ struct mnl_socket *nl = NULL;
 	int r;
 
 	memset(c, 0, sizeof(*c));
+	c->beside_taps = beside_taps;
 	r = netlink_open(&nl);
 	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(parts); i++)
 		r = read_part(nl, &parts[i], c);
 	return r;
 }
 
-int net_config_read(struct net_config *ret)
+static int read_all(struct net_config *ret, bool beside_taps)
 {
 	int r = -EINTR;
 
 	for (unsigned int i = 0; i < NETLINK_TRIES && r == -EINTR; i++)
-		r = read_once(ret);
+		r = read_once(ret, beside_taps);
 	if (r == -EINTR)
 		return ERR_PLAIN(-EAGAIN, "the network namespace changes faster than it can be read");
 	if (r < 0)
@@ -426,4 +427,14 @@ int net_config_read(struct net_config *ret)
 		return r;
 	net_config_settle(ret);
 	return 0;
+}
+
+int net_config_read(struct net_config *ret)
+{
+	return read_all(ret, false);
+}
+
+int net_config_read_beside_taps(struct net_config *ret)
+{
+	return read_all(ret, true);
 }

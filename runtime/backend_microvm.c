@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "microvm/channel.h"
+#include "microvm/le.h"
 #include "namespaces/net_tap.h"
 #include "namespaces/ns.h"
 #include "runtime/base/arena.h"
@@ -50,14 +51,39 @@ static int ask(struct instance *i, enum vm_message_type type, int32_t value, uin
 	return r < 0 ? r : vm_call(sock, type, value, flag, ret, ret_len);
 }
 
+/* How many network cards wait for an interface; a supervisor of before there were any does not know the question. */
+static int spare_nets(int sock, size_t *ret_n)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t len = 0;
+	int r = vm_call(sock, VM_SPARE_NETS, 0, 0, &text, &len);
+
+	*ret_n = 0;
+	if (r == -EPROTO) {
+		err_clear();
+		return 0;
+	}
+	if (r == 0 && len != sizeof(uint32_t))
+		return ERR_PLAIN(-EPROTO, "the supervisor of the microVM speaks another language");
+	if (r == 0)
+		*ret_n = le32_get((const unsigned char *)text);
+	return r;
+}
+
 static int microvm_start(struct instance *i)
 {
-	const struct vm_message h = { .type = VM_START };
 	_cleanup_close_ int sock = FD_NONE;
+	_cleanup_free_ char *network = NULL;
+	size_t len = 0, spares = 0;
 	int r = vm_connect(i->c->dir, i->c->id, &sock);
 
+	/* run: nobody was there in between. */
+	if (r == 0 && i->sync < 0)
+		r = spare_nets(sock, &spares);
+	if (r == 0 && spares > 0)
+		r = microvm_late_network(i, spares, &network, &len);
 	if (r == 0)
-		r = vm_ask(sock, &h, &(struct vm_extra){ .text = NULL });
+		r = vm_ask(sock, &(struct vm_message){ .type = VM_START, .len = (uint32_t)len }, &(struct vm_extra){ .text = network });
 	if (r == 0)
 		r = microvm_wait(i, sock, "started");
 	if (r == 0)

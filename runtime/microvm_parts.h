@@ -23,6 +23,12 @@ int microvm_exec_start(struct instance *i, int sync, pid_t pid);
 int microvm_wait(const struct instance *i, int fd, const char *what);
 
 /*
+ * start: what is in the container's network namespace by now goes to the network cards that wait for it, at most so many. *ret_text: the
+ * description for the guest (net_wire.h), malloc'ed. -errno with text; -ENOTSUP: there are more interfaces.
+ */
+int microvm_late_network(struct instance *i, size_t spares, char **ret_text, size_t *ret_len);
+
+/*
  * update of the memory limit. Before it goes down the guest gives memory away, and that is waited for: the host's limit would end
  * the monitor otherwise. After an error all is as it was. host: its limits, memory among them.
  */

@@ -16,7 +16,7 @@
 
 enum vm_message_type {
 	/* to the supervisor */
-	VM_START = 1,
+	VM_START = 1,		/* text: JSON (net_wire.h), the network that has come since create, when cards have waited for one */
 	VM_SIGNAL,		/* value: the signal; flag: to all */
 	VM_EXEC,		/* flag: CHANNEL_EXEC_*; value: as VM_RESIZE; text: sub-cgroup; fds: the process object (memfd), stdin, stdout, stderr */
 	VM_EXEC_START,
@@ -41,6 +41,7 @@ enum vm_message_type {
 	VM_OOM_EVENT,		/* bytes, channel_get_oom() */
 	/* Another one to the supervisor: the numbers of the others stay. */
 	VM_PROCESSES,		/* value: the pid above which they are; reply: bytes, channel_get_process() */
+	VM_SPARE_NETS,		/* reply: 4 bytes, little-endian: how many network cards wait for an interface */
 };
 
 #define VM_FDS_MAX 4

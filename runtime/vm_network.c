@@ -8,7 +8,24 @@
 #include "namespaces/net_tap.h"
 #include "runtime/base/fd.h"
 
-int vm_network_open(struct vm_network *n)
+static int open_spares(struct vm_network *n, size_t spares)
+{
+	int r = 0;
+
+	for (size_t k = 0; r == 0 && k < spares; k++) {
+		struct machine_net *m = &n->nets[k];
+
+		*m = (struct machine_net){ .tap = FD_NONE, .mtu = NET_MTU_MAX };
+		net_mac_spare((unsigned int)k, m->mac);
+		n->n_nets = k + 1;
+		r = net_tap_spare((unsigned int)k, &m->tap);
+	}
+	if (r == 0)
+		n->n_spare = spares;
+	return r;
+}
+
+int vm_network_open(struct vm_network *n, size_t spares)
 {
 	int r = net_config_read(&n->config);
 
@@ -22,7 +39,7 @@ int vm_network_open(struct vm_network *n)
 		m->mtu = (uint16_t)i->mtu;
 		n->n_nets = k + 1;
 	}
-	return r;
+	return r == 0 && n->n_nets == 0 ? open_spares(n, spares) : r;
 }
 
 void vm_network_close(struct vm_network *n)

@@ -219,12 +219,21 @@ static int request_processes(struct vm_connection *c, const struct vm_message *m
 	return to_guest(c, CHANNEL_PROCESSES, VM_SESSION_MACHINE, payload, sizeof(payload));
 }
 
-static int request_start(struct vm_connection *c)
+static int request_start(struct vm_connection *c, const struct vm_message *m, const char *network)
 {
 	if (c->vm->stage != VM_STAGE_CREATED)
 		return ERR_PLAIN(-EBUSY, "the container is started already");
 	vm_stage(c->vm, VM_STAGE_STARTING);
-	return to_guest(c, CHANNEL_START, VM_SESSION_INIT, NULL, 0);
+	return to_guest(c, CHANNEL_START, VM_SESSION_INIT, network, m->len);
+}
+
+static int request_spare_nets(struct vm_connection *c)
+{
+	unsigned char bytes[4];
+
+	le32_put(bytes, (uint32_t)c->vm->network.n_spare);
+	send_reply(c, 0, bytes, sizeof(bytes));
+	return 0;
 }
 
 /* What was given to the guest at its start cannot become more; its share of a limit is reckoned as at the start. */
@@ -248,7 +257,7 @@ static int request(struct vm_connection *c, const struct vm_message *m, const ch
 {
 	switch (m->type) {
 	case VM_START:
-		return request_start(c);
+		return request_start(c, m, text);
 	case VM_SIGNAL:
 		return request_signal(c, m);
 	case VM_EXEC:
@@ -283,6 +292,8 @@ static int request(struct vm_connection *c, const struct vm_message *m, const ch
 		return 0;
 	case VM_MEMORY:
 		return request_memory(c, m);
+	case VM_SPARE_NETS:
+		return request_spare_nets(c);
 	default:
 		return ERR_PLAIN(-EPROTO, "unknown request %u", m->type);
 	}

@@ -398,7 +398,7 @@ static int prepare(struct vm_supervisor *vm, struct vm_start *s)
 	if (r == 0)
 		r = prepare_streams(vm);
 	if (r == 0)
-		r = vm_network_open(&vm->network);
+		r = vm_network_open(&vm->network, s->spare_nets);
 	if (r == 0)
 		r = start_children(vm);
 	/* The monitor has the taps; as long as one copy of them is open they would outlive it. */

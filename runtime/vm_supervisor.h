@@ -46,6 +46,7 @@ struct vm_start {
 	bool qemu_kvm;
 	const char *const *qemu_parameters;
 	size_t n_qemu_parameters;
+	size_t spare_nets;		/* network cards for interfaces that come between create and start */
 	const char *hostname;		/* of the machine; NULL: as this one's */
 	const char *apparmor;		/* the policy with process.apparmorProfile; NULL: none */
 	size_t apparmor_size;

@@ -28,6 +28,7 @@
 #define FOREVER 0xffffffffU
 /* A dump that a change ran into is asked for again, this often. */
 #define TRIES 10
+#define DRIVER "/sys/bus/virtio/drivers/virtio_net"
 
 struct card {
 	int index;	/* 0: not there (yet) */
@@ -36,15 +37,25 @@ struct card {
 
 struct guest_net {
 	int fd;
+	bool late;	/* the cards have the MACs of net_mac_spare() */
 	const struct net_config *c;
 	struct card cards[NET_INTERFACES_MAX];
 };
 
 /* ---- cards ---- */
 
+static bool is_card(const struct guest_net *g, size_t n, const void *mac)
+{
+	uint8_t spare[NET_MAC_SIZE];
+
+	net_mac_spare((unsigned int)n, spare);
+	return memcmp(mac, g->late ? spare : g->c->interfaces[n].mac, NET_MAC_SIZE) == 0;
+}
+
 static int take_card(const struct nlmsghdr *h, void *data)
 {
 	struct guest_net *g = data;
+	size_t n = g->late ? NET_INTERFACES_MAX : g->c->n_interfaces;
 	struct ifinfomsg ifi;
 	const void *mac, *name;
 	size_t mac_size = 0, name_size = 0;
@@ -56,10 +67,10 @@ static int take_card(const struct nlmsghdr *h, void *data)
 	name = rtnl_find(h, sizeof(ifi), IFLA_IFNAME, &name_size);
 	if (mac == NULL || mac_size != NET_MAC_SIZE || name == NULL || name_size == 0 || name_size > NET_NAME_SIZE)
 		return 0;
-	for (size_t i = 0; i < g->c->n_interfaces; i++) {
+	for (size_t i = 0; i < n; i++) {
 		struct card *card = &g->cards[i];
 
-		if (card->index != 0 || memcmp(mac, g->c->interfaces[i].mac, NET_MAC_SIZE) != 0)
+		if (card->index != 0 || !is_card(g, i, mac))
 			continue;
 		card->index = ifi.ifi_index;
 		memcpy(card->name, name, name_size);
@@ -186,6 +197,18 @@ static int prepare_ipv6(struct guest_net *g, const struct net_interface *i, cons
 	return r;
 }
 
+static int set_mac(struct guest_net *g, const struct net_interface *i, const struct card *card)
+{
+	const struct ifinfomsg ifi = { .ifi_index = card->index };
+	struct rtnl_message m;
+	int r;
+
+	rtnl_begin(&m, RTM_NEWLINK, 0, &ifi, sizeof(ifi));
+	rtnl_put(&m, IFLA_ADDRESS, i->mac, sizeof(i->mac));
+	r = rtnl_talk(g->fd, &m);
+	return r < 0 ? ERR(r, "cannot give the guest's network card the MAC address of \"%s\"", i->name) : 0;
+}
+
 static int set_mtu(struct guest_net *g, const struct net_interface *i, const struct card *card)
 {
 	const struct ifinfomsg ifi = { .ifi_index = card->index };
@@ -270,8 +293,10 @@ static int add_neighbour(struct guest_net *g, const struct net_neighbour *n)
 static int configure_card(struct guest_net *g, size_t n)
 {
 	const struct net_interface *i = &g->c->interfaces[n];
-	int r = set_mtu(g, i, &g->cards[n]);
+	int r = g->late ? set_mac(g, i, &g->cards[n]) : 0;
 
+	if (r >= 0)
+		r = set_mtu(g, i, &g->cards[n]);
 	if (r >= 0)
 		r = prepare_ipv6(g, i, &g->cards[n]);
 	if (r >= 0)
@@ -391,27 +416,60 @@ static int add_routes(struct guest_net *g, bool with_gateway)
 	return r;
 }
 
-int guest_net_apply(const struct net_config *c)
+/* Its device is still there, and nobody's. */
+static int unbind(const struct card *card)
 {
-	struct guest_net g = { .c = c };
-	_cleanup_close_ int fd = rtnl_open();
+	char path[64], target[256];
+	const char *name;
+	ssize_t n;
 	int r;
 
-	if (fd < 0)
-		return ERR(fd, "cannot open a netlink socket");
-	g.fd = fd;
-	r = netlink_loopback_up();
+	(void)snprintf(path, sizeof(path), "/sys/class/net/%s/device", card->name);
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n < 0)
+		return ERR(-errno, "cannot tell which device the guest's network card \"%s\" is", card->name);
+	target[n] = '\0';
+	name = strrchr(target, '/');
+	r = file_write_value(AT_FDCWD, DRIVER "/unbind", name != NULL ? name + 1 : target);
+	return r < 0 ? ERR(r, "cannot take the guest's network card \"%s\" away", card->name) : 0;
+}
+
+static int apply(struct guest_net *g)
+{
+	const struct net_config *c = g->c;
+	int r = netlink_loopback_up();
+
 	if (r >= 0)
-		r = find_cards(&g);
+		r = find_cards(g);
+	for (size_t i = c->n_interfaces; r >= 0 && g->late && i < NET_INTERFACES_MAX; i++)
+		r = g->cards[i].index != 0 ? unbind(&g->cards[i]) : 0;
 	if (r >= 0)
-		r = name_cards(&g);
+		r = name_cards(g);
 	for (size_t i = 0; r >= 0 && i < c->n_interfaces; i++)
-		r = configure_card(&g, i);
+		r = configure_card(g, i);
 	if (r >= 0)
-		r = add_routes(&g, false);
+		r = add_routes(g, false);
 	if (r >= 0)
-		r = add_routes(&g, true);
+		r = add_routes(g, true);
 	for (size_t i = 0; r >= 0 && i < c->n_neighbours; i++)
-		r = add_neighbour(&g, &c->neighbours[i]);
+		r = add_neighbour(g, &c->neighbours[i]);
 	return r;
+}
+
+static int open_and_apply(const struct net_config *c, bool late)
+{
+	_cleanup_close_ int fd = rtnl_open();
+	struct guest_net g = { .fd = fd, .c = c, .late = late };
+
+	return fd < 0 ? ERR(fd, "cannot open a netlink socket") : apply(&g);
+}
+
+int guest_net_apply(const struct net_config *c)
+{
+	return open_and_apply(c, false);
+}
+
+int guest_net_apply_late(const struct net_config *c)
+{
+	return open_and_apply(c, true);
 }

@@ -11,3 +11,9 @@ struct net_config;
  * -ENODEV: a card is missing. With a text; what was done before an error stays.
  */
 int guest_net_apply(const struct net_config *c);
+
+/*
+ * The same for cards that have waited for it, with the MAC of net_mac_spare(): card n becomes interface n, and gets its MAC. Those that are
+ * left over are taken away from their driver, so that there is no interface which the host does not have.
+ */
+int guest_net_apply_late(const struct net_config *c);

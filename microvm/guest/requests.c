@@ -15,15 +15,25 @@
 #include "microvm/guest/adapt.h"
 #include "microvm/guest/description.h"
 #include "microvm/guest/guest_image.h"
+#include "microvm/guest/guest_net.h"
 #include "microvm/guest/guest_processes.h"
 #include "namespaces/apparmor.h"
+#include "namespaces/net_config.h"
 #include "namespaces/procfs.h"
+#include "oci/json.h"
 #include "oci/spec.h"
 #include "runtime/backend.h"
+#include "runtime/base/arena.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 #include "runtime/lifecycle.h"
+#include "runtime/net_wire.h"
 #include "runtime/stats_wire.h"
+
+/* The description that START may bring (net_wire.h). */
+#define NETWORK "the network's description"
+#define NETWORK_MEMORY ((size_t)8 << 20)
+#define NETWORK_DEPTH 8
 
 struct opened {
 	struct container c;
@@ -105,10 +115,28 @@ static int create(const struct job_call *c, struct buf *answer)
 	return r;
 }
 
+/* What has come into the container's network namespace on the host since this machine was configured. */
+static int take_network(const struct channel_frame *f)
+{
+	_cleanup_arena_ struct arena *a = arena_new(NETWORK_MEMORY);
+	struct net_config *c = a == NULL ? NULL : arena_alloc(a, sizeof(*c));
+	const struct json *j;
+	int r;
+
+	if (c == NULL)
+		return ERR_NOMEM();
+	r = json_parse(a, NETWORK, (const char *)f->data, f->size, NETWORK_DEPTH, &j);
+	if (r == 0)
+		r = net_wire_read(a, NETWORK, j, c);
+	return r < 0 ? r : guest_net_apply_late(c);
+}
+
 static int start(const struct job_call *c, struct buf *answer)
 {
+	int r = c->frame->size > 0 ? take_network(c->frame) : 0;
+
 	(void)answer;
-	return lifecycle_start(GUEST_STATE, c->description->id);
+	return r < 0 ? r : lifecycle_start(GUEST_STATE, c->description->id);
 }
 
 /* ---- exec ---- */

@@ -206,3 +206,74 @@ given_away() { in_ns "$1" tc qdisc show dev eth0 | grep -q ingress; }
 	[[ "$output" == *"10.55.0.9/24"*"mtu 1400"*" 0% packet loss"* ]]
 	run ! in_ns from ip link show eth7
 }
+
+# late NAME INTERFACE N MTU: as cable, into the namespace of the created container, as docker (from 28 on) does it.
+late() {
+	if [ ! -e "$NET/$1" ]; then
+		touch "$NET/$1"
+		mount --bind "/proc/$(pid_of "$ID")/ns/net" "$NET/$1"
+	fi
+	cable "$@"
+}
+
+@test "network: what comes between create and start is the guest's, with its MAC, MTU and routes" {
+	requires root microvm ip
+	bridge
+	sh_args 'cd /sys/class/net; for i in *; do echo $i $(cat $i/address $i/mtu); done; ip -o -4 address show dev eth0; ip route
+		ping -c 1 -W 5 10.55.0.1 && ping -c 1 -W 5 fd55::1; ping -c 1 -W 5 -I second 10.55.0.1'
+	nacre create "$ID" </dev/null >"$T/out" 2>&1
+	late new eth0 7 1500
+	late new second 8 9000
+	in_ns new ip route add default via 10.55.0.1
+	mac=$(in_ns new ip -o link show eth0 | sed 's/.*ether \([^ ]*\) .*/\1/')
+	run -0 nacre start "$ID"
+	wait_for 30 has_status "$ID" stopped
+	run cat "$T/out"
+	[[ "$output" == *"eth0 $mac 1500"$'\n'"lo 00:00:00:00:00:00 65536"$'\n'"second "*" 9000"$'\n'*"10.55.0.7/24"*"default via 10.55.0.1 dev eth0"* ]]
+	# Other cards than those are gone.
+	equals 3 "$(grep -cE '^[a-z0-9]+ ([0-9a-f]{2}:){5}' "$T/out")"
+	equals 3 "$(grep -c ' 0% packet loss' "$T/out")"
+	nacre delete "$ID"
+}
+
+@test "network: nothing comes between create and start: lo only" {
+	requires root microvm
+	sh_args 'ls /sys/class/net'
+	nacre create "$ID" </dev/null >"$T/out" 2>&1
+	nacre start "$ID"
+	wait_for 30 has_status "$ID" stopped
+	equals lo "$(cat "$T/out")"
+	nacre delete "$ID"
+}
+
+@test "network: more interfaces between create and start than there is room for are refused" {
+	requires root microvm ip
+	bridge
+	nacre create "$ID" </dev/null >"$T/out" 2>&1
+	for i in 1 2 3 4 5; do late new "eth$i" "1$i" 1500; done
+	run ! nacre start "$ID"
+	[[ "$output" == *"given 5 network interfaces after it was created, and a microVM has room for 4"* ]]
+	# As any container that could not be started.
+	has_status "$ID" stopped
+	nacre delete "$ID"
+}
+
+@test "network: a start that was interrupted after it had given the interfaces away can be repeated" {
+	requires root microvm ip
+	bridge
+	sh_args 'ping -c 1 -W 5 10.55.0.1'
+	nacre create "$ID" </dev/null >"$T/out" 2>&1
+	late new eth0 7 1500
+	# Its supervisor stands still, so that the request is not answered.
+	kill -STOP "$(pid_of "$ID")"
+	"$NACRE_BIN" --root "$ROOT" start "$ID" &
+	start=$!
+	sleep 0.5
+	kill -KILL "$start"
+	wait "$start" 2>/dev/null || true
+	kill -CONT "$(pid_of "$ID")"
+	nacre start "$ID"
+	wait_for 30 has_status "$ID" stopped
+	[[ "$(cat "$T/out")" == *" 0% packet loss"* ]]
+	nacre delete "$ID"
+}
