@@ -326,6 +326,33 @@ static int build(struct child_init *c)
 
 /* ---- waiting for start ---- */
 
+static void end_by_signal(int sig)
+{
+	_exit(128 + sig);
+}
+
+/*
+ * The kernel spares the first process of a pid namespace every signal that it has no handler for. Who waits is to end of
+ * what would end its like elsewhere: an engine that cancels a start sends the stop signal, and waits. execve(2) takes the
+ * handlers away.
+ */
+static void end_by_signals(void)
+{
+	static const int named[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM };
+	const struct sigaction end = { .sa_handler = end_by_signal };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(named); i++)
+		sigaddset(&set, named[i]);
+	for (int sig = SIGRTMIN; sig <= SIGRTMAX; sig++)
+		sigaddset(&set, sig);
+	for (int sig = 1; sig < NSIG; sig++)
+		if (sigismember(&set, sig) == 1)
+			(void)sigaction(sig, &end, NULL);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static bool socket_gone(const struct child_init *c)
 {
 	struct stat st;
@@ -471,6 +498,8 @@ int child_init_main(void *arg)
 	if (r == 0)
 		r = close_build_fds(c);
 	if (r == 0) {
+		if (c->listen >= 0)
+			end_by_signals();
 		r = sync_send(c->p.sync, SYNC_READY);
 		if (r < 0)
 			return 1;

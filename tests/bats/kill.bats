@@ -107,7 +107,20 @@ says() { grep -qx -- "$1" "$T/out"; }
 	args sleep 1000
 	nacre create "$ID"
 	nacre kill "$ID" TERM
-	[[ "$(status_of "$ID")" =~ ^(created|stopped)$ ]]
+	wait_for 10 has_status "$ID" stopped
+}
+
+@test "a created one: what ends no process does not end it, and its process starts with the defaults" {
+	args grep -E "^Sig(Blk|Ign|Cgt)" /proc/self/status
+	nacre create "$ID" >"$T/out"
+	nacre kill "$ID" WINCH
+	nacre kill "$ID" CHLD
+	nacre kill "$ID" CONT
+	sleep 0.2
+	equals created "$(status_of "$ID")"
+	nacre start "$ID"
+	wait_for 10 has_status "$ID" stopped
+	equals "0000000000000000 0000000000000000 0000000000000000" "$(awk '{print $2}' "$T/out" | xargs)"
 }
 
 @test "a stopped one: container not running" {
