@@ -43,21 +43,6 @@ static bool has_namespace(const struct spec *s, const char *type)
 	return false;
 }
 
-static int bind_sysfs(struct arena *a, struct spec_mount *m)
-{
-	const char **v = arena_array(a, m->options.n + 2, sizeof(*v));
-
-	if (v == NULL)
-		return ERR_NOMEM();
-	for (size_t i = 0; i < m->options.n; i++)
-		v[i] = m->options.v[i];
-	v[m->options.n] = "rbind";
-	m->options = (struct strv){ .v = v, .n = m->options.n + 1 };
-	m->type = "bind";
-	m->source = "/sys";
-	return 0;
-}
-
 static bool is_idmap(const char *option)
 {
 	return str_eq(option, "idmap") || str_eq(option, "ridmap") || str_starts(option, "idmap=") || str_starts(option, "ridmap=");
@@ -97,8 +82,6 @@ static int adapt_mount(struct spec *s, struct spec_mount *m, size_t i, const str
 	/* Its source would be a path of the guest's. */
 	if (is_bind(m) && !has_option(m, "remount"))
 		return ERR_PLAIN(-EINVAL, "config.json: mounts[%zu]: its source is not in the share", i);
-	if (m->type != NULL && str_eq(m->type, "sysfs") && has_namespace(s, "user"))
-		return bind_sysfs(s->arena, m);
 	return 0;
 }
 
@@ -144,15 +127,15 @@ static int adapt_namespaces(struct spec *s)
 {
 	struct spec_linux *l = &s->linux_;
 	struct spec_namespace *v = arena_array(s->arena, l->n_namespaces, sizeof(*v));
-	bool pod = pod_part(s) == POD_CONTAINER;
+	bool pod = pod_part(s) == POD_CONTAINER, user_ns = has_namespace(s, "user");
 
 	if (v == NULL)
 		return ERR_NOMEM();
 	for (size_t i = 0; i < l->n_namespaces; i++) {
 		v[i] = l->namespaces[i];
 		if (str_eq(v[i].type, "network")) {
-			v[i].path = OWN_NETWORK;
-			l->network_is_machine = true;
+			v[i].path = user_ns ? NULL : OWN_NETWORK;
+			l->network_is_machine = !user_ns;
 		} else if (pod && (str_eq(v[i].type, "ipc") || str_eq(v[i].type, "uts"))) {
 			v[i].path = NULL;
 		} else if (v[i].path != NULL) {
@@ -163,31 +146,6 @@ static int adapt_namespaces(struct spec *s)
 	l->namespaces = v;
 	/* They were moved on the host, and are this machine's network now. */
 	l->n_net_devices = 0;
-	return 0;
-}
-
-int guest_take_sysctls(struct spec *s, const struct spec_kv **ret, size_t *ret_n)
-{
-	struct spec_linux *l = &s->linux_;
-	struct spec_kv *net = arena_array(s->arena, l->n_sysctl, sizeof(*net)), *rest = arena_array(s->arena, l->n_sysctl, sizeof(*rest));
-	size_t n_rest = 0;
-
-	*ret_n = 0;
-	*ret = net;
-	if (net == NULL || rest == NULL)
-		return ERR_NOMEM();
-	if (!has_namespace(s, "user"))
-		return 0;
-	for (size_t i = 0; i < l->n_sysctl; i++) {
-		bool of_net = str_starts(l->sysctl[i].key, "net.") || str_starts(l->sysctl[i].key, "net/");
-
-		if (of_net)
-			net[(*ret_n)++] = l->sysctl[i];
-		else
-			rest[n_rest++] = l->sysctl[i];
-	}
-	l->sysctl = rest;
-	l->n_sysctl = n_rest;
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -434,15 +435,39 @@ static int unbind(const struct card *card)
 	return r < 0 ? ERR(r, "cannot take the guest's network card \"%s\" away", card->name) : 0;
 }
 
-static int apply(struct guest_net *g)
+/* A device that was moved has lost its addresses and routes. */
+static int move_cards(struct guest_net *g, int ns)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < g->c->n_interfaces; i++) {
+		const struct ifinfomsg ifi = { .ifi_index = g->cards[i].index };
+		struct rtnl_message m;
+
+		rtnl_begin(&m, RTM_NEWLINK, 0, &ifi, sizeof(ifi));
+		rtnl_put_u32(&m, IFLA_NET_NS_FD, (uint32_t)ns);
+		r = rtnl_talk(g->fd, &m);
+		if (r < 0)
+			return ERR(r, "cannot move the guest's network card \"%s\" to the container", g->cards[i].name);
+	}
+	fd_close(&g->fd);
+	if (setns(ns, CLONE_NEWNET) < 0)
+		return ERR(-errno, "cannot enter the container's network namespace");
+	g->fd = rtnl_open();
+	return g->fd < 0 ? ERR(g->fd, "cannot open a netlink socket") : find_cards(g);
+}
+
+static int apply(struct guest_net *g, int ns)
 {
 	const struct net_config *c = g->c;
-	int r = netlink_loopback_up();
+	int r = find_cards(g);
 
-	if (r >= 0)
-		r = find_cards(g);
 	for (size_t i = c->n_interfaces; r >= 0 && g->late && i < NET_INTERFACES_MAX; i++)
 		r = g->cards[i].index != 0 ? unbind(&g->cards[i]) : 0;
+	if (r >= 0 && ns >= 0)
+		r = move_cards(g, ns);
+	if (r >= 0)
+		r = netlink_loopback_up();
 	if (r >= 0)
 		r = name_cards(g);
 	for (size_t i = 0; r >= 0 && i < c->n_interfaces; i++)
@@ -456,20 +481,26 @@ static int apply(struct guest_net *g)
 	return r;
 }
 
-static int open_and_apply(const struct net_config *c, bool late)
+static int open_and_apply(const struct net_config *c, bool late, int ns)
 {
-	_cleanup_close_ int fd = rtnl_open();
-	struct guest_net g = { .fd = fd, .c = c, .late = late };
+	struct guest_net g = { .fd = rtnl_open(), .c = c, .late = late };
+	int r = g.fd < 0 ? ERR(g.fd, "cannot open a netlink socket") : apply(&g, ns);
 
-	return fd < 0 ? ERR(fd, "cannot open a netlink socket") : apply(&g);
+	fd_close(&g.fd);
+	return r;
 }
 
 int guest_net_apply(const struct net_config *c)
 {
-	return open_and_apply(c, false);
+	return open_and_apply(c, false, FD_NONE);
 }
 
-int guest_net_apply_late(const struct net_config *c)
+int guest_net_move(const struct net_config *c, int ns)
 {
-	return open_and_apply(c, true);
+	return open_and_apply(c, false, ns);
+}
+
+int guest_net_apply_late(const struct net_config *c, int ns)
+{
+	return open_and_apply(c, true, ns);
 }

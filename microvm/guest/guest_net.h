@@ -13,7 +13,13 @@ struct net_config;
 int guest_net_apply(const struct net_config *c);
 
 /*
- * The same for cards that have waited for it, with the MAC of net_mac_spare(): card n becomes interface n, and gets its MAC. Those that are
- * left over are taken away from their driver, so that there is no interface which the host does not have.
+ * The same in another network namespace, to which the cards are moved from the current one; that is the caller's from then on, also after an error.
  */
-int guest_net_apply_late(const struct net_config *c);
+int guest_net_move(const struct net_config *c, int ns);
+
+/*
+ * The same for cards that have waited for it, with the MAC of net_mac_spare(): card n becomes interface n, and gets its MAC. Those that are
+ * left over are taken away from their driver, so that there is no interface which the host does not have. ns: as guest_net_move(); FD_NONE:
+ * they stay.
+ */
+int guest_net_apply_late(const struct net_config *c, int ns);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -19,7 +20,7 @@
 #include "microvm/guest/guest_processes.h"
 #include "namespaces/apparmor.h"
 #include "namespaces/net_config.h"
-#include "namespaces/procfs.h"
+#include "namespaces/ns.h"
 #include "oci/json.h"
 #include "oci/spec.h"
 #include "runtime/backend.h"
@@ -70,27 +71,43 @@ static int write_config(const struct channel_frame *f)
 	return r < 0 ? ERR(r, "cannot write config.json in the guest") : 0;
 }
 
-/* As config.json, and what the machine itself has to be given of it: that happens here, in whose namespaces the machine's are. */
+/* As config.json, and what the machine itself has to be given of it. */
 static int adapt(struct spec *s, const void *data)
 {
 	const struct guest_description *d = data;
-	_cleanup_close_ int proc = FD_NONE;
-	const struct spec_kv *sysctls = NULL;
-	size_t n = 0;
 	int r = guest_adapt(s, data);
 
-	if (r == 0)
-		r = guest_take_sysctls(s, &sysctls, &n);
-	if (r == 0 && n > 0)
-		r = procfs_open(&proc);
-	for (size_t i = 0; r == 0 && i < n; i++)
-		r = procfs_sysctl(proc, sysctls[i].key, sysctls[i].value);
 	if (r == 0 && d->apparmor != NULL) {
 		r = apparmor_policy_load(d->apparmor, d->apparmor_size);
 		if (r < 0)
 			ERR_CONTEXT(r, "config.json: process.apparmorProfile: in the guest");
 	}
 	return r;
+}
+
+/* The network namespace of the container's first process, FD_NONE: it is the machine's, as without a user namespace. */
+static int container_network(pid_t pid, int *ret_ns)
+{
+	_cleanup_close_ int ns = FD_NONE;
+	char path[64];
+	bool own = false;
+	int r;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	r = ns_open(path, CLONE_NEWNET, &ns);
+	if (r == 0)
+		r = ns_is_own(ns, CLONE_NEWNET, &own);
+	*ret_ns = r == 0 && !own ? take_fd(&ns) : FD_NONE;
+	return r;
+}
+
+/* The machine's cards go where the container's root has the rights over them. */
+static int give_network(const struct net_config *c, pid_t pid)
+{
+	_cleanup_close_ int ns = FD_NONE;
+	int r = c != NULL ? container_network(pid, &ns) : 0;
+
+	return r == 0 && ns >= 0 ? guest_net_move(c, ns) : r;
 }
 
 static int create(const struct job_call *c, struct buf *answer)
@@ -110,15 +127,20 @@ static int create(const struct job_call *c, struct buf *answer)
 		r = open_container(c, &o);
 	if (r == 0 && o.pid <= 0)
 		r = ERR_PLAIN(-ESRCH, "the container's first process has ended before its start");
+	if (r == 0)
+		r = give_network(c->description->network, o.pid);
 	pid = o.pid;
 	channel_put_pids(answer, &pid, 1);
 	return r;
 }
 
 /* What has come into the container's network namespace on the host since this machine was configured. */
-static int take_network(const struct channel_frame *f)
+static int take_network(const struct job_call *call)
 {
+	_cleanup_opened_ struct opened o = OPENED_NULL;
 	_cleanup_arena_ struct arena *a = arena_new(NETWORK_MEMORY);
+	_cleanup_close_ int ns = FD_NONE;
+	const struct channel_frame *f = call->frame;
 	struct net_config *c = a == NULL ? NULL : arena_alloc(a, sizeof(*c));
 	const struct json *j;
 	int r;
@@ -128,12 +150,16 @@ static int take_network(const struct channel_frame *f)
 	r = json_parse(a, NETWORK, (const char *)f->data, f->size, NETWORK_DEPTH, &j);
 	if (r == 0)
 		r = net_wire_read(a, NETWORK, j, c);
-	return r < 0 ? r : guest_net_apply_late(c);
+	if (r == 0)
+		r = open_container(call, &o);
+	if (r == 0)
+		r = container_network(o.pid, &ns);
+	return r < 0 ? r : guest_net_apply_late(c, ns);
 }
 
 static int start(const struct job_call *c, struct buf *answer)
 {
-	int r = c->frame->size > 0 ? take_network(c->frame) : 0;
+	int r = c->frame->size > 0 ? take_network(c) : 0;
 
 	(void)answer;
 	return r < 0 ? r : lifecycle_start(GUEST_STATE, c->description->id);

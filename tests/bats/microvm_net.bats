@@ -277,3 +277,32 @@ late() {
 	[[ "$(cat "$T/out")" == *" 0% packet loss"* ]]
 	nacre delete "$ID"
 }
+
+@test "network: it is that of the container's user namespace, whose root has the rights over it; sysfs and sysctls, too" {
+	requires root microvm ip
+	bridge
+	host one 7 1400
+	use_ns one
+	with_userns
+	config '.linux.sysctl = {"net.ipv4.ip_forward": "1"} | .process.capabilities = ([["bounding", "effective", "permitted"][] as $k
+		| {($k): ["CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_NET_BIND_SERVICE"]}] | add)'
+	sh_args 'ip -o -4 address show dev eth0; ip route; cat /sys/class/net/eth0/mtu /proc/sys/net/ipv4/ip_forward; ping -c 1 -W 5 10.55.0.1 | grep loss
+		ip link add more type dummy 2>/dev/null || ip addr add 10.9.9.9/32 dev lo && ip -o addr show dev lo
+		nc -l -p 80 </dev/null >/dev/null 2>&1 & sleep 0.5; netstat -ltn'
+	try nacre run "$ID"
+	[[ "$output" == *"10.55.0.7/24"*"default via 10.55.0.1 dev eth0"*$'1400\n1\n'*" 0% packet loss"*"10.9.9.9/32"*":80 "* ]]
+}
+
+@test "network: so it is for what comes between create and start" {
+	requires root microvm ip
+	bridge
+	with_userns
+	config '.process.capabilities = ([["bounding", "effective", "permitted"][] as $k | {($k): ["CAP_NET_RAW"]}] | add)'
+	sh_args 'ls /sys/class/net; ping -c 1 -W 5 10.55.0.1'
+	nacre create "$ID" </dev/null >"$T/out" 2>&1
+	late new eth0 7 1500
+	nacre start "$ID"
+	wait_for 30 has_status "$ID" stopped
+	[[ "$(cat "$T/out")" == $'eth0\nlo\n'*" 0% packet loss"* ]]
+	nacre delete "$ID"
+}

@@ -35,6 +35,9 @@ open_tun() {
 # user_begin: the user, its home $T/home and its runtime folder; engine_as is the command that does something as the user.
 user_begin() {
 	mkdir -p "$T/home/.config/containers" "$T/tmp"
+	# A user's overlayfs needs extended attributes, which tmpfs has from Linux 6.6 on. Old engines find out by themselves.
+	[[ $(printf '6.6\n%s\n' "$(uname -r)" | sort -V | head -n 1) == 6.6 ]] ||
+		printf '[storage]\ndriver = "vfs"\n' >"$T/home/.config/containers/storage.conf"
 	add_line /etc/passwd "engines:x:$engine_user:$engine_user::$T/home:/bin/bash"
 	add_line /etc/group "engines:x:$engine_user:"
 	# A systemd of the user's wants an account for PAM that is not expired.

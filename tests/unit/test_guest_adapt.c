@@ -71,21 +71,6 @@ TEST(all_of_it)
 	}
 }
 
-TEST(sysfs_of_a_user_namespace)
-{
-	_cleanup_spec_ struct spec *s = NULL;
-
-	if (!CHECK_INT(adapt(CONFIG("{\"destination\":\"/sys\",\"type\":\"sysfs\",\"source\":\"sysfs\",\"options\":[\"ro\",\"nosuid\"]}",
-				    "\"namespaces\":[{\"type\":\"user\"},{\"type\":\"network\"}]"), NULL, 0, &s), 0))
-		return;
-	CHECK_STR(s->mounts[0].type, "bind");
-	CHECK_STR(s->mounts[0].source, "/sys");
-	CHECK_INT(s->mounts[0].options.n, 3);
-	CHECK_STR(s->mounts[0].options.v[2], "rbind");
-	CHECK(s->mounts[0].options.v[3] == NULL);
-	CHECK_STR(s->linux_.namespaces[1].path, "/proc/self/ns/net");
-}
-
 /* What the host's user namespace does is not done again. */
 TEST(ids_mapped_by_the_host)
 {
@@ -108,23 +93,14 @@ TEST(ids_mapped_by_the_host)
 	CHECK(s->mounts[0].options.n == 1 && str_eq(s->mounts[0].options.v[0], "ro") && s->mounts[0].options.v[1] == NULL);
 }
 
-TEST(sysctls_of_a_user_namespace)
+TEST(a_network_for_a_user_namespace)
 {
-#define SYSCTLS "\"sysctl\":{\"net.ipv4.ip_forward\":\"1\",\"kernel.msgmax\":\"9\",\"net/core/somaxconn\":\"2\",\"netx\":\"3\"}"
-	_cleanup_spec_ struct spec *s = NULL, *plain = NULL;
-	const struct spec_kv *net;
-	size_t n;
+	_cleanup_spec_ struct spec *s = NULL;
 
-	if (!CHECK_INT(adapt(CONFIG("", SYSCTLS ",\"namespaces\":[{\"type\":\"user\"}]"), NULL, 0, &s), 0) ||
-	    !CHECK_INT(guest_take_sysctls(s, &net, &n), 0))
+	if (!CHECK_INT(adapt(CONFIG("", "\"namespaces\":[{\"type\":\"network\",\"path\":\"/x\"},{\"type\":\"user\"}]"), NULL, 0, &s), 0))
 		return;
-	CHECK(n == 2 && s->linux_.n_sysctl == 2);
-	CHECK_STR(net[0].key, "net.ipv4.ip_forward");
-	CHECK_STR(net[1].value, "2");
-	CHECK_STR(s->linux_.sysctl[0].key, "kernel.msgmax");
-	if (!CHECK_INT(adapt(CONFIG("", SYSCTLS), NULL, 0, &plain), 0) || !CHECK_INT(guest_take_sysctls(plain, &net, &n), 0))
-		return;
-	CHECK(n == 0 && plain->linux_.n_sysctl == 4);
+	/* A new one, which is its root's. */
+	CHECK(s->linux_.namespaces[0].path == NULL && !s->linux_.network_is_machine);
 }
 
 #define IN_A_POD(part) \
@@ -263,4 +239,4 @@ TEST(bad_descriptions)
 	}
 }
 
-TEST_MAIN(CASE(all_of_it), CASE(sysfs_of_a_user_namespace), CASE(ids_mapped_by_the_host), CASE(sysctls_of_a_user_namespace), CASE(container_of_a_pod), CASE(refused), CASE(description), CASE(image), CASE(bad_descriptions))
+TEST_MAIN(CASE(all_of_it), CASE(ids_mapped_by_the_host), CASE(a_network_for_a_user_namespace), CASE(container_of_a_pod), CASE(refused), CASE(description), CASE(image), CASE(bad_descriptions))
