@@ -465,45 +465,65 @@ static int serve(const struct build *b)
 	}
 }
 
+struct work {
+	int (*fn)(void *arg);
+	void *arg;
+	int sync;
+};
+
+static int work_main(void *arg)
+{
+	const struct work *w = arg;
+	int r = w->fn(w->arg);
+
+	if (r < 0)
+		sync_send_error(w->sync, r);
+	return r < 0 ? 1 : 0;
+}
+
+int microvm_in_child(int (*fn)(void *arg), void *arg, const char *what)
+{
+	const struct ns_req none = { 0 };
+	_cleanup_close_ int pidfd = FD_NONE, ours = FD_NONE;
+	struct work w = { .fn = fn, .arg = arg };
+	struct sync_msg m;
+	int pair[2], status, r = sync_pair(pair);
+	pid_t pid;
+
+	if (r < 0)
+		return r;
+	ours = pair[0];
+	w.sync = pair[1];
+	r = ns_spawn(&none, FD_NONE, work_main, &w, &pid, &pidfd);
+	close(pair[1]);
+	if (r < 0)
+		return r;
+	/* When it went well it says nothing. */
+	r = sync_recv(ours, &m);
+	return proc_wait(pidfd, -1, &status) < 0 || (r == 0 && status != 0) ? ERR_PLAIN(-EIO, "cannot %s", what) : r;
+}
+
 struct seal {
-	int server, sync;
+	int server;
 	bool user_ns;
 };
 
-static int seal_main(void *arg)
+static int seal(void *arg)
 {
 	const struct seal *s = arg;
-	int r = share_enter_and_seal(s->server, s->user_ns);
 
-	if (r < 0)
-		sync_send_error(s->sync, r);
-	return r < 0 ? 1 : 0;
+	return share_enter_and_seal(s->server, s->user_ns);
 }
 
 /* root.readonly: the mount points are made by now, and from here on the guest cannot write, root or not. */
 static int seal_rootfs(struct instance *i)
 {
-	const struct ns_req none = { 0 };
-	_cleanup_close_ int server = FD_NONE, pidfd = FD_NONE, ours = FD_NONE;
-	struct seal s;
-	struct sync_msg m;
-	pid_t pid;
-	int pair[2], status, r = fd_receive(i->sync, &server);
+	_cleanup_close_ int server = FD_NONE;
+	int r = fd_receive(i->sync, &server);
 
 	if (r < 0)
 		return ERR(r, "the microVM's supervisor does not name its file server");
-	r = sync_pair(pair);
-	if (r < 0)
-		return r;
-	ours = pair[0];
-	s = (struct seal){ .server = server, .sync = pair[1], .user_ns = i->plan->vm.user_ns };
-	r = ns_spawn(&none, FD_NONE, seal_main, &s, &pid, &pidfd);
-	close(pair[1]);
-	if (r < 0)
-		return r;
-	r = sync_recv(ours, &m);
-	return proc_wait(pidfd, -1, &status) < 0 || (r == 0 && status != 0) ?
-		       ERR_PLAIN(-EIO, "cannot make the root file system read-only") : r;
+	return microvm_in_child(seal, &(struct seal){ server, i->plan->vm.user_ns }, "make the root file system read-only");
 }
 
 int microvm_create(struct instance *i, const struct launch *l)

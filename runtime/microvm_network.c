@@ -22,15 +22,13 @@
 #include "oci/json.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
-#include "runtime/base/proc.h"
 #include "runtime/base/str.h"
-#include "runtime/base/sync.h"
 #include "runtime/container_parts.h"
 #include "runtime/net_wire.h"
 #include "runtime/vm_control.h"
 
 struct late {
-	int pidfd, sync, text;
+	int pidfd, text;
 	unsigned int join;
 	size_t spares;
 };
@@ -68,16 +66,12 @@ static int give_all(const struct late *l)
 	return r;
 }
 
-static int late_main(void *arg)
+static int enter_and_give(void *arg)
 {
 	const struct late *l = arg;
 	int r = ns_join_pidfd(l->pidfd, l->join);
 
-	if (r == 0)
-		r = give_all(l);
-	if (r < 0)
-		sync_send_error(l->sync, r);
-	return r < 0 ? 1 : 0;
+	return r < 0 ? r : give_all(l);
 }
 
 /* Its network namespace, by way of its user namespace when that is another than ours. */
@@ -96,28 +90,6 @@ static int namespaces_of(const struct instance *i, unsigned int *ret)
 	return r;
 }
 
-static int run_inside(struct late *l)
-{
-	const struct ns_req none = { 0 };
-	_cleanup_close_ int pidfd = FD_NONE, ours = FD_NONE;
-	struct sync_msg m;
-	int pair[2], status, r = sync_pair(pair);
-	pid_t pid;
-
-	if (r < 0)
-		return r;
-	ours = pair[0];
-	l->sync = pair[1];
-	r = ns_spawn(&none, FD_NONE, late_main, l, &pid, &pidfd);
-	close(pair[1]);
-	if (r < 0)
-		return r;
-	/* Its end is silent when it went well. */
-	r = sync_recv(ours, &m);
-	return proc_wait(pidfd, -1, &status) < 0 || (r == 0 && status != 0) ?
-		       ERR_PLAIN(-EIO, "cannot give the microVM its network") : r;
-}
-
 int microvm_late_network(struct instance *i, size_t spares, char **ret_text, size_t *ret_len)
 {
 	_cleanup_close_ int text = memfd_create("nacre-network", MFD_CLOEXEC);
@@ -132,7 +104,7 @@ int microvm_late_network(struct instance *i, size_t spares, char **ret_text, siz
 	l.pidfd = i->pidfd;
 	r = namespaces_of(i, &l.join);
 	if (r == 0)
-		r = run_inside(&l);
+		r = microvm_in_child(enter_and_give, &l, "give the microVM its network");
 	if (r < 0)
 		return r;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", text);

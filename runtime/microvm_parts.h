@@ -23,6 +23,11 @@ int microvm_exec_start(struct instance *i, int sync, pid_t pid);
 int microvm_wait(const struct instance *i, int fd, const char *what);
 
 /*
+ * fn(arg) in a process of its own, which may enter what namespaces it likes. Its result, with its text; -EIO, "cannot WHAT": it ended without one.
+ */
+int microvm_in_child(int (*fn)(void *arg), void *arg, const char *what);
+
+/*
  * start: what is in the container's network namespace by now goes to the network cards that wait for it, at most so many. *ret_text: the
  * description for the guest (net_wire.h), malloc'ed. -errno with text; -ENOTSUP: there are more interfaces.
  */
