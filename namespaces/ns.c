@@ -309,11 +309,30 @@ static int stage_joins(const struct ns_req *req)
 	return r < 0 ? r : stage_pass(req, done, others, false);
 }
 
+/*
+ * From inside a cgroup namespace no cgroup outside it can be entered, not by clone3(2) either (ENOENT), where cgroup2 is
+ * mounted with nsdelegate, as systemd does. So the stage goes there before it joins one, and its child is born there.
+ */
+static int stage_cgroup(struct stage *s)
+{
+	int r = 0;
+
+	if (s->cgroup_fd < 0 || !joins(s->req, CLONE_NEWCGROUP))
+		return 0;
+	r = file_write_value(s->cgroup_fd, "cgroup.procs", "0");
+	if (r < 0)
+		return clone_error(r, s->req, s->cgroup_fd);
+	s->cgroup_fd = FD_NONE;
+	return 0;
+}
+
 static int stage_main(void *p)
 {
 	struct stage *s = p;
 	int r = stage_time(s->req);
 
+	if (r == 0)
+		r = stage_cgroup(s);
 	if (r == 0)
 		r = stage_joins(s->req);
 	if (r < 0) {
