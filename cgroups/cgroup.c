@@ -199,9 +199,7 @@ static int check_fit(int fd, const char *path)
 		return ERR(r, "cannot read the events of cgroup \"%s\"", path);
 	if (events & CGROUP_EVENT_POPULATED)
 		return ERR_PLAIN(-EBUSY, "cgroup \"%s\" already has processes", path);
-	if (events & CGROUP_EVENT_FROZEN)
-		return ERR_PLAIN(-EBUSY, "cgroup \"%s\", or one above it, is frozen", path);
-	return 0;
+	return cgroup_refuse_frozen(fd, path);
 }
 
 int cgroup_create(const struct cgroup_host *host, const char *path, int *ret_fd, size_t *ret_created_from)

@@ -68,6 +68,9 @@ int cgroup_freeze(int cgroup_fd, bool freeze, int timeout_ms);
 /* Is cgroup.events "frozen 1"? */
 int cgroup_frozen(int cgroup_fd, bool *ret_frozen);
 
+/* -EBUSY with its text, by the cgroup's path, if what comes into it does not run. */
+int cgroup_refuse_frozen(int cgroup_fd, const char *path);
+
 /* cgroup.kill (5.14): SIGKILL to all, sub-cgroups included. */
 int cgroup_kill(int cgroup_fd);
 /*

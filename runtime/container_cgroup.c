@@ -35,7 +35,9 @@ static int start_scope(struct instance *i, const struct plan *p)
 		return ERR_NOMEM();
 	s->cgroup_created_from = strlen(path);
 	s->cgroup_owned = true;
-	return cgroup_open(&i->host, path, &i->cgroup);
+	r = cgroup_open(&i->host, path, &i->cgroup);
+	/* systemd takes a directory that is there already as it is. */
+	return r < 0 ? r : cgroup_refuse_frozen(i->cgroup, path);
 }
 
 /* In a user namespace nobody makes device nodes: those that are there are the host's, with the host's permissions. */

@@ -220,6 +220,17 @@ devices() {
 	systemctl is-active --quiet "$FOREIGN"
 }
 
+@test "a cgroup that is there already, and frozen, is refused" {
+	local dir="/sys/fs/cgroup/system.slice/$(unit)"
+	mkdir -p "$dir"
+	echo 1 >"$dir/cgroup.freeze"
+	args true
+	! snacre run "$ID" >"$T/said" 2>&1 </dev/null
+	grep -q "frozen" "$T/said"
+	# systemd counts the directory as the unit's, and removes it with that.
+	[ -z "$(units)" ]
+}
+
 @test "a create that fails late leaves no unit" {
 	config '.linux.resources.cpu.cpus = "4000"'
 	try snacre create "$ID"
