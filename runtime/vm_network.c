@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "namespaces/net_tap.h"
+#include "runtime/base/err.h"
 #include "runtime/base/fd.h"
 
 static int open_spares(struct vm_network *n, size_t spares)
@@ -39,7 +40,16 @@ int vm_network_open(struct vm_network *n, size_t spares)
 		m->mtu = (uint16_t)i->mtu;
 		n->n_nets = k + 1;
 	}
-	return r == 0 && n->n_nets == 0 ? open_spares(n, spares) : r;
+	if (r < 0 || n->n_nets > 0)
+		return r;
+	r = open_spares(n, spares);
+	/* A host without tun: none was asked for yet, and what comes later cannot be had. */
+	if (r == -ENOTSUP) {
+		err_clear();
+		vm_network_close(n);
+		r = 0;
+	}
+	return r;
 }
 
 void vm_network_close(struct vm_network *n)
