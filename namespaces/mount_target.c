@@ -43,7 +43,7 @@ int mount_fs_target(const struct mount_context *c, const struct mount_req *m, in
 	if (strict) {
 		r = path_open(c->root, m->target, O_PATH | O_NOFOLLOW | O_DIRECTORY, ret_fd);
 		if (r == -ENOTDIR || r == -ELOOP)
-			return ERR_PLAIN(-ENOTDIR, "cannot mount %s at \"%s\": it is not a real directory in the root file system",
+			return ERR_PLAIN(-ENOTDIR, "cannot mount %s at \"%s\": it must be mounted on ordinary directory, not on a symlink or a file",
 					 m->fstype, m->target);
 		if (r == 0)
 			return 0;

@@ -6,6 +6,7 @@
 #include <linux/ioprio.h>
 #include <linux/mempolicy.h>
 #include <linux/sched/types.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -142,12 +143,12 @@ static int leading_number(const char *text, unsigned int max, uint64_t *ret, con
 	return parse_u64(digits, 0, max - 1, ret);
 }
 
+#define BITS_PER_WORD (8 * sizeof(unsigned long))
+
 static void add_range(struct id_set *s, uint64_t first, uint64_t last)
 {
-	const size_t word = 8 * sizeof(unsigned long);
-
 	for (uint64_t i = first; i <= last; i++)
-		s->bits[i / word] |= 1UL << (i % word);
+		s->bits[i / BITS_PER_WORD] |= 1UL << (i % BITS_PER_WORD);
 	if (last + 1 > s->end)
 		s->end = (unsigned int)last + 1;
 }
@@ -173,6 +174,15 @@ int id_set_parse(const char *text, unsigned int max, struct id_set *ret_set)
 			return -EINVAL;
 		text += strspn(text, " ");
 	}
+}
+
+void id_set_hex(const struct id_set *s, char text[ID_SET_HEX_SIZE])
+{
+	size_t word = s->end > 0 ? (s->end - 1) / BITS_PER_WORD : 0;
+	int n = snprintf(text, ID_SET_HEX_SIZE, "0x%lx", s->bits[word]);
+
+	while (word-- > 0)
+		n += snprintf(text + n, ID_SET_HEX_SIZE - (size_t)n, "%0*lx", (int)BITS_PER_WORD / 4, s->bits[word]);
 }
 
 /* ---- the kernel ---- */
@@ -219,6 +229,17 @@ int affinity_set(const struct affinity_req *a, const char *which)
 			return ERR_PLAIN(-EINVAL, "process.execCPUAffinity.%s: none of the CPUs \"%s\" may be used here", which, a->text);
 		return ERR(-errno, "process.execCPUAffinity.%s: cannot set \"%s\"", which, a->text);
 	}
+	return 0;
+}
+
+int affinity_get(struct id_set *ret_cpus)
+{
+	*ret_cpus = (struct id_set){ .end = 0 };
+	if (syscall(SYS_sched_getaffinity, 0, sizeof(ret_cpus->bits), ret_cpus->bits) < 0)
+		return ERR(-errno, "cannot read the CPU affinity");
+	for (unsigned int i = 0; i < ID_SET_MAX; i++)
+		if ((ret_cpus->bits[i / BITS_PER_WORD] >> (i % BITS_PER_WORD) & 1) != 0)
+			ret_cpus->end = i + 1;
 	return 0;
 }
 

@@ -25,6 +25,10 @@ struct id_set {
  */
 int id_set_parse(const char *text, unsigned int max, struct id_set *ret_set);
 
+/* "0x…", the lowest number in the last bit: for a log. */
+#define ID_SET_HEX_SIZE (sizeof("0x") + ID_SET_MAX / 4)
+void id_set_hex(const struct id_set *s, char text[ID_SET_HEX_SIZE]);
+
 /* For sched_setattr(2). */
 struct scheduler_req {
 	const char *policy;		/* "SCHED_…" */
@@ -79,4 +83,6 @@ int scheduler_set(const struct scheduler_req *s);
 int io_priority_set(const struct io_priority_req *p);
 /* which: "initial" or "final", for the error's text. */
 int affinity_set(const struct affinity_req *a, const char *which);
+/* The CPUs that the calling process may run on, offline ones left out by the kernel. */
+int affinity_get(struct id_set *ret_cpus);
 int memory_policy_set(const struct memory_policy_req *m);

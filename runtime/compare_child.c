@@ -177,7 +177,7 @@ static bool done(const struct compare_child *c, enum compare_until until)
 	return c->has_ended && (until == COMPARE_ENDED || (c->out < 0 && c->err < 0));
 }
 
-/* The last line that it said, without "nacre: ". */
+/* The last line that it said, without "nacre: error: ". */
 static int failed(struct compare_child *c)
 {
 	char *end = c->said + strlen(c->said), *line;
@@ -186,8 +186,8 @@ static int failed(struct compare_child *c)
 		*--end = '\0';
 	line = strrchr(c->said, '\n');
 	line = line != NULL ? line + 1 : c->said;
-	if (str_starts(line, "nacre: "))
-		line += strlen("nacre: ");
+	if (str_starts(line, "nacre: error: "))
+		line += strlen("nacre: error: ");
 	return ERR_PLAIN(-EIO, "%s: %s", c->what, *line != '\0' ? line : "failed, and did not say why");
 }
 

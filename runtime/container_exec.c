@@ -12,6 +12,7 @@
 #include "namespaces/scheduling.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/log.h"
 #include "runtime/base/path_at.h"
 #include "runtime/base/proc.h"
 #include "runtime/base/str.h"
@@ -135,6 +136,21 @@ static int use_memory_policy(const struct state *s, struct memory_policy_req *m,
 	return 0;
 }
 
+static int use_affinity(const struct affinity_req *a)
+{
+	char mask[ID_SET_HEX_SIZE];
+	struct id_set cpus;
+	int r = affinity_set(a, "initial");
+
+	if (r == 0)
+		r = affinity_get(&cpus);
+	if (r < 0)
+		return r;
+	id_set_hex(&cpus, mask);
+	log_debug("initial CPU affinity: %s", mask);
+	return 0;
+}
+
 int container_exec(struct instance *i, const struct exec_launch *l, pid_t *ret_pid, int *ret_pidfd, int *ret_sync)
 {
 	struct process_req process = *l->process;
@@ -160,7 +176,7 @@ int container_exec(struct instance *i, const struct exec_launch *l, pid_t *ret_p
 		r = use_memory_policy(&i->c->state, &memory, &c);
 	/* Of the runtime itself, and so of what it makes until that is in the container's cgroup and has a cpuset of its own. */
 	if (r == 0 && process.affinity_initial != NULL)
-		r = affinity_set(process.affinity_initial, "initial");
+		r = use_affinity(process.affinity_initial);
 	if (r == 0 && (process.apparmor != NULL || process.selinux != NULL))
 		r = procfs_open(&c.p.proc);
 	if (r == 0)

@@ -113,7 +113,7 @@ static int run_machine(void *data)
 	c.data = m;
 	r = machine_run(&c, &end, reason);
 	if (r < 0 || (end != MACHINE_POWER_OFF && end != MACHINE_RESET))
-		dprintf(STDERR_FILENO, "nacre: %s\n", r < 0 ? err_text() : reason);
+		dprintf(STDERR_FILENO, "nacre: error: %s\n", r < 0 ? err_text() : reason);
 	return r < 0 || (end != MACHINE_POWER_OFF && end != MACHINE_RESET) ? 1 : 0;
 }
 

@@ -91,7 +91,7 @@ static void child(const struct vm_process_req *q, const int lifeline[2])
 	if (r == 0 && q->run != NULL)
 		_exit(q->run(q->data));
 	if (r == 0 && q->prepare != NULL && q->prepare(q->data) < 0) {
-		dprintf(STDERR_FILENO, "nacre: %s\n", err_text());
+		dprintf(STDERR_FILENO, "nacre: error: %s\n", err_text());
 		_exit(127);
 	}
 	if (r == 0)

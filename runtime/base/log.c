@@ -172,8 +172,7 @@ static void add_line(struct buf *b, enum log_level level, const char *text)
 		return;
 	}
 	if (dest.kind == LOG_TO_STDERR)
-		buf_printf(b, "nacre: %s%s", level == LOG_LEVEL_ERROR ? "" : level_names[level],
-			   level == LOG_LEVEL_ERROR ? "" : ": ");
+		buf_printf(b, "nacre: %s: ", level_names[level]);
 	else
 		buf_printf(b, "%s %s: ", stamp, level_names[level]);
 	add_safe(b, text, false);
@@ -209,7 +208,7 @@ void log_fatal(const char *text, const char *hint)
 	emit(LOG_LEVEL_ERROR, text);
 	add_safe(&b, text, false);
 	if (dest.kind != LOG_TO_STDERR && !b.failed)
-		dprintf(STDERR_FILENO, "nacre: %s\n", b.data != NULL ? b.data : "");
+		dprintf(STDERR_FILENO, "nacre: error: %s\n", b.data != NULL ? b.data : "");
 	if (*hint != '\0' && isatty(STDERR_FILENO))
 		dprintf(STDERR_FILENO, "  hint: %s\n", hint);
 }

@@ -31,6 +31,6 @@ void log_write(enum log_level level, const char *fmt, ...) __attribute__((format
 
 /*
  * The error that ends the program (or has ended its container): to the log, and to stderr for the person or engine
- * reading it ("nacre: TEXT", and the hint on a terminal).
+ * reading it ("nacre: error: TEXT", and the hint on a terminal).
  */
 void log_fatal(const char *text, const char *hint);

@@ -86,7 +86,7 @@ WORDS=(explained /mnt/data /tmp nosuid /proc/secret /proc/quiet /dev/odd createR
 			nacre delete "$ID"
 			nacre explain >/dev/null
 		else
-			refused 1 "${stderr#nacre: }" explain
+			refused 1 "${stderr#nacre: error: }" explain
 		fi
 	done
 	[ "$status" -eq 1 ]

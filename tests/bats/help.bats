@@ -66,10 +66,10 @@ COMMANDS='run create start exec kill delete state list ps stats events pause res
 	for command in $COMMANDS; do
 		run nacre "$command" --dance "$ID"
 		[ "$status" -ne 0 ]
-		[[ "$output" == "nacre: $command: unknown option \"--dance\""* ]]
+		[[ "$output" == "nacre: error: $command: unknown option \"--dance\""* ]]
 		run nacre "$command" -Z "$ID"
 		[ "$status" -ne 0 ]
-		[[ "$output" == "nacre: $command: unknown option \"-Z\""* ]]
+		[[ "$output" == "nacre: error: $command: unknown option \"-Z\""* ]]
 	done
 }
 

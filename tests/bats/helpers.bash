@@ -233,14 +233,14 @@ try() {
 	stderr=$(cat "$T/try.err")
 }
 
-# refused STATUS TEXT ARG...: nacre ends with STATUS and says "nacre: …TEXT…" on stderr (in either case, as engines
+# refused STATUS TEXT ARG...: nacre ends with STATUS and says "nacre: error: …TEXT…" on stderr (in either case, as engines
 # compare it), nothing on stdout.
 refused() {
 	local want=$1 text=$2
 	shift 2
 	try nacre "$@"
 	# shellcheck disable=SC2154
-	if [ "$status" -ne "$want" ] || [[ "${stderr,,}" != "nacre: "*"${text,,}"* ]] || [ -n "$output" ]; then
+	if [ "$status" -ne "$want" ] || [[ "${stderr,,}" != "nacre: error: "*"${text,,}"* ]] || [ -n "$output" ]; then
 		echo "nacre $*: status $status, stdout \"$output\", stderr \"$stderr\"; expected $want and \"$text\""
 		return 1
 	fi

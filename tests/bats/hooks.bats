@@ -424,7 +424,7 @@ cleanup() {
 	nacre create "$ID"
 	try nacre start "$ID"
 	[ "$status" -eq 1 ]
-	[[ "$stderr" == *"warning: "*"poststop hook"*"status 4"*"nacre: poststart hook"*"status 3"* ]]
+	[[ "$stderr" == *"warning: "*"poststop hook"*"status 4"*"nacre: error: poststart hook"*"status 3"* ]]
 	is_gone
 }
 

@@ -220,7 +220,7 @@ volume() {
 		# A process in a chroot may not make user namespaces, so /host becomes the root.
 		nsenter -m -t "$pid" /bin/sh -c "pivot_root /host \"/host$T/old\" && umount -l \"$T/old\" && exec \"\$@\"" \
 			sh "$NACRE_BIN" --root "$ROOT" run -b "$BUNDLE" "$ID" 2>&1 || true'
-	equals "nacre: cannot map the ids of the mount \"$T/mapped\" at \"/mnt\": Operation not permitted" "$output"
+	equals "nacre: error: cannot map the ids of the mount \"$T/mapped\" at \"/mnt\": Operation not permitted" "$output"
 }
 
 @test "without privileges: a clear error" {

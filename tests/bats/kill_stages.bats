@@ -122,7 +122,7 @@ fails_at() {
 	if [ "$r" -ge 124 ] && [ "$r" -ne 255 ]; then
 		echo "$name $k $error: status $r $(cat "$T/said")"
 		return 2
-	elif [ "$r" -ne 0 ] && ! grep -q "nacre: ." "$T/said"; then
+	elif [ "$r" -ne 0 ] && ! grep -q "nacre: error: ." "$T/said"; then
 		echo "$name $k $error: status $r, no text: $(cat "$T/said")"
 		return 2
 	elif [ "$r" -eq 0 ] || [ "$name" = unlinkat ]; then

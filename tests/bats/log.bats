@@ -26,7 +26,7 @@ load helpers
 
 @test "JSON: the error is on stderr, too, as text" {
 	run --separate-stderr nacre --log "$T/log" --log-format json state nothing
-	[ "$stderr" = "nacre: $(jq -r .msg "$T/log")" ]
+	[ "$stderr" = "nacre: error: $(jq -r .msg "$T/log")" ]
 	[ -z "$output" ]
 }
 

@@ -170,7 +170,7 @@ has_vm_programs() { [ -n "$(vm_programs)" ]; }
 	wait_for 2 gone "$pid"
 	wait "$pid" || result=$?
 	equals 1 "$result"
-	equals "nacre: interrupted by a signal while the microVM was made" "$(cat "$T/err")"
+	equals "nacre: error: interrupted by a signal while the microVM was made" "$(cat "$T/err")"
 	assert_clean
 }
 

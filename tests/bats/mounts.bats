@@ -661,7 +661,7 @@ tmpfs - - unbindable'
 	refuses "/mnt/link"
 	config '.mounts |= map(select(.destination != "/mnt/link"))'
 	add_mount /mnt/link tmpfs tmpfs dest-nofollow
-	refuses "cannot mount tmpfs at \"/mnt/link\": it is not a real directory"
+	refuses "cannot mount tmpfs at \"/mnt/link\": it must be mounted on ordinary directory"
 	# What is missing is made.
 	config '.mounts |= map(select(.destination != "/mnt/link"))'
 	touch "$T/src/file"

@@ -34,7 +34,7 @@ oom_killed() { nacre state "$ID" | jq -r .oomKilled; }
 	memory_limit $((LESS * MIB))
 	args hog "$MUCH"
 	run_told
-	equals "nacre: container \"$ID\": $REACHED" "$stderr"
+	equals "nacre: error: container \"$ID\": $REACHED" "$stderr"
 }
 
 @test "run: a child was killed, and the shell tells it by its own status" {
@@ -42,7 +42,7 @@ oom_killed() { nacre state "$ID" | jq -r .oomKilled; }
 	memory_limit $((LESS * MIB))
 	sh_args "hog $MUCH; exit \$?"
 	run_told
-	[[ "$stderr" == *"nacre: container \"$ID\": $REACHED" ]]
+	[[ "$stderr" == *"nacre: error: container \"$ID\": $REACHED" ]]
 }
 
 @test "run: memory.oom.group, which kills all of it" {
@@ -51,7 +51,7 @@ oom_killed() { nacre state "$ID" | jq -r .oomKilled; }
 	config '.linux.resources.unified = {"memory.oom.group": "1"}'
 	args hog "$MUCH" sleep 1000
 	run_told
-	equals "nacre: container \"$ID\": $REACHED" "$stderr"
+	equals "nacre: error: container \"$ID\": $REACHED" "$stderr"
 }
 
 @test "run: the limit by its file's name" {
@@ -59,7 +59,7 @@ oom_killed() { nacre state "$ID" | jq -r .oomKilled; }
 	config --arg n $((LESS * MIB)) '.linux.resources.unified = {"memory.max": $n, "memory.swap.max": "0"}'
 	args hog "$MUCH"
 	run_told
-	equals "nacre: container \"$ID\": $REACHED" "$stderr"
+	equals "nacre: error: container \"$ID\": $REACHED" "$stderr"
 }
 
 @test "run: a limit further up, not the container's own" {
@@ -75,7 +75,7 @@ oom_killed() { nacre state "$ID" | jq -r .oomKilled; }
 	try nacre run "$ID"
 	rmdir "$parent"
 	[ "$status" -eq 137 ]
-	equals "nacre: container \"$ID\": killed because memory ran out: not its own limit, but another cgroup's or the host's, was reached" \
+	equals "nacre: error: container \"$ID\": killed because memory ran out: not its own limit, but another cgroup's or the host's, was reached" \
 		"$stderr"
 }
 

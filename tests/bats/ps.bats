@@ -71,7 +71,7 @@ load helpers
 	run_sleeping
 	run nacre ps "$ID" --none-such
 	[ "$status" -eq 1 ]
-	[[ "$output" == *"nacre: "* ]]
+	[[ "$output" == *"nacre: error: "* ]]
 }
 
 @test "without ps on the host it says what helps" {

@@ -99,6 +99,8 @@ scheduler() {
 	jq '.process | .args = ["schedreport"] | .execCPUAffinity = {initial: "1"}' "$BUNDLE/config.json" >"$T/process.json"
 	run -0 nacre exec -p "$T/process.json" "$ID"
 	equals 1 "$(reported cpus)"
+	nacre --debug exec -p "$T/process.json" "$ID" 2>"$T/said" >/dev/null
+	grep -qx "nacre: debug: initial CPU affinity: 0x2" "$T/said"
 	nacre delete -f "$ID"
 }
 

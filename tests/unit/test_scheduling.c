@@ -3,6 +3,7 @@
 #include "namespaces/scheduling.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "tests/unit/test.h"
 
@@ -47,6 +48,31 @@ TEST(lists)
 	}
 }
 
+TEST(hex)
+{
+	static const struct { const char *list, *hex; } cases[] = {
+		{ "0", "0x1" },
+		{ "0,1", "0x3" },
+		{ "63", "0x8000000000000000" },
+		{ "64", "0x10000000000000000" },
+		{ "4-7,130", "0x4000000000000000000000000000000f0" },
+		{ "8191", NULL },
+	};
+	char text[ID_SET_HEX_SIZE];
+	struct id_set s;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		CHECK_INT(id_set_parse(cases[i].list, ID_SET_MAX, &s), 0);
+		id_set_hex(&s, text);
+		if (cases[i].hex != NULL)
+			CHECK_STR(text, cases[i].hex);
+	}
+	CHECK_INT((int64_t)strlen(text), (int64_t)ID_SET_HEX_SIZE - 1);
+	s = (struct id_set){ .end = 0 };
+	id_set_hex(&s, text);
+	CHECK_STR(text, "0x0");
+}
+
 TEST(words)
 {
 	uint32_t policy;
@@ -72,4 +98,4 @@ TEST(words)
 	CHECK_INT(memory_policy_mode("MPOL_F_STATIC_NODES", &mode), -EINVAL);
 }
 
-TEST_MAIN(CASE(lists), CASE(words))
+TEST_MAIN(CASE(lists), CASE(hex), CASE(words))
