@@ -46,8 +46,13 @@ int mount_set_readonly(int mountfd);
 /* Makes all mounts of this mount namespace slaves (or private) of the host's. */
 int mount_isolate(unsigned long flag);
 
-/* linux.rootfsPropagation on the root mount. */
-int mount_root_propagation(unsigned long flag);
+/*
+ * linux.rootfsPropagation, once the root file system is "/": of its mount, and with MS_REC of those below but for mounts with
+ * words of their own. Of a private tree and of one of slaves only the root changes here: what is mounted is so from the start
+ * (rootfs_attach(), the words that the plan adds), as a mount that has left its peer group does not come back to it. For the same
+ * reason a mount that is shared by its own word, below a root that is unbindable with all below, shares with nobody outside.
+ */
+int mount_root_propagation(unsigned long flag, const struct mount_req *mounts, size_t n);
 
 /* mount fd -> on top of target fd. */
 int mount_attach(int mountfd, int target);
@@ -63,9 +68,9 @@ int mount_new(const char *fstype, const char *source, const char *const *data, s
 int rootfs_open(const char *rootfs, int *ret_tree);
 /*
  * In the child, after mount_isolate(): attaches the tree (opened here when *tree is
- * FD_NONE) over its own path, so that it is a mount that can become "/".
+ * FD_NONE) over its own path, so that it is a mount that can become "/". isolate: mount_isolate()'s.
  */
-int rootfs_attach(const char *rootfs, int *tree);
+int rootfs_attach(const char *rootfs, unsigned long isolate, int *tree);
 /* pivot_root(2) into root, old root gone; no_pivot: MS_MOVE + chroot, for a root on ramfs. */
 int rootfs_pivot(int root, const char *rootfs, bool no_pivot);
 /* Without a mount namespace: chroot(2) only. */

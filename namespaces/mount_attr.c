@@ -10,6 +10,7 @@
 #include "namespaces/mount_parts.h"
 #include "runtime/base/err.h"
 #include "runtime/base/fd.h"
+#include "runtime/base/path_at.h"
 #include "runtime/base/str.h"
 
 static int set_attr(int fd, unsigned int flags, uint64_t set, uint64_t clr, uint64_t propagation)
@@ -59,19 +60,41 @@ int mount_isolate(unsigned long flag)
 	return 0;
 }
 
-int mount_root_propagation(unsigned long flag)
-{
-	if (mount(NULL, "/", NULL, flag, NULL) < 0)
-		return ERR(-errno, "cannot set rootfsPropagation");
-	return 0;
-}
-
 /* The words of propagation, in order, when all was well until here. */
 static int propagate(const struct mount_req *m, int tree, int r)
 {
 	for (size_t i = 0; r == 0 && i < m->n_propagation; i++)
 		r = set_attr(tree, m->propagation[i] & MS_REC ? AT_RECURSIVE : 0, 0, 0,
 			     m->propagation[i] & ~(uint64_t)MS_REC);
+	return r;
+}
+
+static int propagate_again(const struct mount_req *m)
+{
+	_cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), tree = FD_NONE;
+	int r = root < 0 ? -errno : path_open(root, m->target, O_PATH | (m->dest_nofollow ? O_NOFOLLOW : 0), &tree);
+
+	if (r == 0)
+		r = propagate(m, tree, 0);
+	/* Not there, or no mount: a later one of the list covers it. */
+	if (r == -ENOENT || r == -ENOTDIR || r == -EINVAL)
+		return 0;
+	return r < 0 ? ERR(r, "cannot set the propagation of the mount at \"%s\"", m->target) : 0;
+}
+
+int mount_root_propagation(unsigned long flag, const struct mount_req *mounts, size_t n)
+{
+	unsigned long kind = flag & ~(unsigned long)MS_REC;
+	bool early = kind == MS_PRIVATE || kind == MS_SLAVE;
+	int r = 0;
+
+	if (mount(NULL, "/", NULL, early ? kind : flag, NULL) < 0)
+		return ERR(-errno, "cannot set rootfsPropagation");
+	if (early || kind == flag)
+		return 0;
+	for (size_t i = 0; r == 0 && i < n; i++)
+		if (mounts[i].n_propagation > 0)
+			r = propagate_again(&mounts[i]);
 	return r;
 }
 

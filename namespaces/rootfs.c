@@ -35,18 +35,18 @@ int rootfs_open(const char *rootfs, int *ret_tree)
 	return 0;
 }
 
-int rootfs_attach(const char *rootfs, int *tree)
+int rootfs_attach(const char *rootfs, unsigned long isolate, int *tree)
 {
-	struct mount_attr attr = { .propagation = MS_SLAVE };
+	struct mount_attr attr = { .propagation = isolate };
 	int r;
 
 	if (*tree < 0) {
-		/* Of this namespace's mounts, which are slaves already. */
+		/* Of this namespace's mounts, which are isolated already. */
 		r = rootfs_open(rootfs, tree);
 		if (r < 0)
 			return r;
 	} else if (mount_setattr(*tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0) {
-		/* The clone of a shared mount is its peer: as a slave, what is mounted below does not reach the host. */
+		/* The clone of a shared mount is its peer: as a slave or alone, what is mounted below does not reach the host. */
 		return ERR(-errno, "cannot isolate the root file system \"%s\"", rootfs);
 	}
 	/* By path: the runtime's word, not the image's, and in our own mount namespace. */

@@ -221,7 +221,7 @@ static int attach_root(const struct plan *p, int *root)
 	if (p->host_mounts)
 		return host_root_attach(p->rootfs, *root);
 	r = mount_isolate(p->isolate);
-	return r < 0 ? r : rootfs_attach(p->rootfs, root);
+	return r < 0 ? r : rootfs_attach(p->rootfs, p->isolate, root);
 }
 
 static int make_root(struct child_init *c)
@@ -242,7 +242,7 @@ static int make_root(struct child_init *c)
 	if (r == 0)
 		r = p->host_mounts ? rootfs_chroot(root) : rootfs_pivot(root, p->rootfs, p->no_pivot);
 	if (r == 0 && p->root_propagation != 0)
-		r = mount_root_propagation(p->root_propagation);
+		r = mount_root_propagation(p->root_propagation, p->mounts, p->n_mounts);
 	return r;
 }
 

@@ -198,6 +198,13 @@ static int build_default_mounts(struct plan *p)
 	return 0;
 }
 
+/* A tree of the host's is a slave if nothing is said, and a new file system its own: only "rprivate" is left to say. */
+static void take_root_propagation(const struct plan *p, struct mount_req *m)
+{
+	if (p->root_propagation == (MS_PRIVATE | MS_REC) && m->bind && m->n_propagation == 0)
+		m->propagation[m->n_propagation++] = MS_PRIVATE | (m->recursive ? MS_REC : 0);
+}
+
 int plan_build_mounts(struct plan *p)
 {
 	const struct spec *s = p->spec;
@@ -227,6 +234,7 @@ int plan_build_mounts(struct plan *p)
 		r = build_mount(p, i);
 		if (r < 0)
 			return r;
+		take_root_propagation(p, &p->mounts[i]);
 		/* A bound /dev is the host's or a volume: nodes of ours do not belong there. */
 		if (p->mounts[i].bind && str_eq(p->mounts[i].target, "/dev"))
 			p->default_devices = false;

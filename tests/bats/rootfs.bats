@@ -40,6 +40,50 @@ mount_line() {
 	equals "done 0" "${lines[*]}"
 }
 
+# Prints "PROPAGATION of ROOT OWN WORDLESS BELOW": those of "/", of a bind mount with the word $2, of one without, and of a mount
+# that lies in the root file system, with rootfsPropagation $1. All are shared on the host.
+propagation_of() {
+	cp "$BUNDLE/config.json" "$T/plain.json"
+	config --arg root "$1" --arg word "$2" --arg src "$T/src" '.linux.rootfsPropagation = $root | .mounts += [
+		{destination: "/mnt", source: $src, options: ["rbind", $word]}, {destination: "/srv", source: $src, options: ["rbind"]}]'
+	run -0 in_mount_ns 'mkdir -p "$T/src" rootfs/var; mount -t tmpfs t "$T/src"; mount --bind "$BUNDLE" "$BUNDLE"; mount -t tmpfs t rootfs/var
+		mount --make-rshared /; nacre run "$ID"'
+	cp "$T/plain.json" "$BUNDLE/config.json"
+	for at in / /mnt /srv /var; do
+		line=$(mount_line "$output" "$at" | cut -d"|" -f2 | sed -E "s/:[0-9]+//g; s/ $//")
+		printf "%s " "${line:-private}" | tr " " "," | sed "s/,$/ /"
+	done
+}
+
+@test "rootfsPropagation with an r: of all mounts, but not of those with a word of their own" {
+	requires container	# no mount of a guest is the host's peer
+	local root word want
+	args cat /proc/self/mountinfo
+	while read -r root word want; do
+		equals "$root $word: $want" "$root $word: $(propagation_of "$root" "$word" | sed "s/ $//")"
+	done <<-'TABLE'
+		rprivate rshared private shared private private
+		rprivate rslave private master private private
+		private rshared private shared master private
+		rslave rshared master shared master master
+		rslave rprivate master private master master
+		rshared rprivate shared,master private shared,master shared,master
+		rshared rslave shared,master master shared,master shared,master
+		runbindable rprivate unbindable private unbindable unbindable
+		runbindable rshared unbindable shared unbindable unbindable
+	TABLE
+}
+
+@test "rprivate: what is mounted in a mount that is rshared is still seen outside" {
+	requires container	# refused for a microVM
+	caps SYS_ADMIN
+	config --arg src "$T/src" '.linux.rootfsPropagation = "rprivate" | .mounts += [{destination: "/mnt", source: $src, options: ["rbind", "rshared"]}]'
+	sh_args 'mkdir /mnt/inner && mount -t tmpfs t /mnt/inner && echo done'
+	run in_mount_ns 'mkdir -p "$T/src"; mount -t tmpfs t "$T/src"; mount --make-rshared "$T/src"
+		nacre run "$ID"; grep -c "$T/src/inner" /proc/self/mountinfo'
+	equals "done 1" "${lines[*]}"
+}
+
 @test "without mounts in config.json there are the default file systems" {
 	config 'del(.mounts)'
 	args cat /proc/self/mountinfo

@@ -56,6 +56,9 @@ TEST(mounts)
 	CHECK_STR(p->mounts[0].source, "/bundle/rel");
 	CHECK(p->mounts[0].bind && p->mounts[0].recursive && p->mounts[0].attr_set == MOUNT_ATTR_RDONLY);
 	CHECK(p->mounts[1].bind && !p->mounts[1].recursive);
+	CHECK(p->mounts[0].n_propagation == 1 && p->mounts[0].propagation[0] == (MS_PRIVATE | MS_REC));
+	CHECK(p->mounts[1].n_propagation == 1 && p->mounts[1].propagation[0] == MS_PRIVATE);
+	CHECK(p->mounts[2].n_propagation == 0);
 	CHECK(!p->default_devices);
 	CHECK_STR(p->mounts[2].fstype, "tmpfs");
 	CHECK_INT((int64_t)p->isolate, MS_PRIVATE);
