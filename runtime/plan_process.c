@@ -13,18 +13,28 @@
 #include "runtime/base/str.h"
 #include "runtime/plan_parts.h"
 
-static uint64_t cap_mask(const struct strv *names)
+static bool in_earlier(const struct strv *const *sets, size_t s, const char *name)
+{
+	for (size_t k = 0; k < s; k++)
+		for (size_t i = 0; i < sets[k]->n; i++)
+			if (str_eq(sets[k]->v[i], name))
+				return true;
+	return false;
+}
+
+static uint64_t cap_mask(const struct strv *const *sets, size_t s)
 {
 	uint64_t mask = 0;
 
-	for (size_t i = 0; i < names->n; i++) {
+	for (size_t i = 0; i < sets[s]->n; i++) {
+		const char *name = sets[s]->v[i];
 		uint64_t bit;
 
-		/* The specification: a capability that cannot be granted is worth a warning, never an error. */
-		if (caps_from_name(names->v[i], &bit) < 0)
-			log_warning("unknown capability \"%s\" is left out", names->v[i]);
-		else
+		/* The specification: a capability that cannot be granted is worth a warning (one is enough), never an error. */
+		if (caps_from_name(name, &bit) == 0)
 			mask |= bit;
+		else if (!in_earlier(sets, s, name))
+			log_warning("unknown capability \"%s\" is left out", name);
 	}
 	return mask;
 }
@@ -38,12 +48,12 @@ static void warn_caps(uint64_t set, const char *why)
 
 static int build_caps(const struct spec_caps *in, struct caps_req *out)
 {
+	const struct strv *const sets[] = { &in->bounding, &in->effective, &in->inheritable, &in->permitted, &in->ambient };
+	uint64_t *const masks[] = { &out->bounding, &out->effective, &out->inheritable, &out->permitted, &out->ambient };
+
 	out->present = in->present;
-	out->bounding = cap_mask(&in->bounding);
-	out->effective = cap_mask(&in->effective);
-	out->inheritable = cap_mask(&in->inheritable);
-	out->permitted = cap_mask(&in->permitted);
-	out->ambient = cap_mask(&in->ambient);
+	for (size_t s = 0; s < ARRAY_SIZE(sets); s++)
+		*masks[s] = cap_mask(sets, s);
 	/* capset(2) would refuse these, and with them all the others. */
 	warn_caps(out->inheritable & ~out->bounding, "cannot be inheritable: it is not in the bounding set");
 	out->inheritable &= out->bounding;
