@@ -34,17 +34,22 @@ write_config() {
 	has_controllers || sed -i "/sandbox_image/a disable_cgroup = true" "$T/cri.toml"
 }
 
-engine_begin() {
+begin_containerd() {
 	write_config
 	write_network
 	mkdir -p /run/containerd
 	mount -t tmpfs -o mode=755 engines /run/containerd
 	containerd --config "$T/cri.toml" --root "$T/cri" --state /run/containerd/cri --log-level warn >"$T/containerd.log" 2>&1 &
 	containerd=$!
-	wait_for 30 crictl info || { tail -n 20 "$T/containerd.log"; return 1; }
+	wait_for 30 ctr --address "$T/cri.sock" version || { tail -n 20 "$T/containerd.log"; return 1; }
 	# The image of the pause container, too: it waits.
 	image_archive '["/bin/sleep","1000000"]'
 	ctr --address "$T/cri.sock" --namespace k8s.io images import "$T/image.tar"
+}
+
+engine_begin() {
+	begin_containerd
+	wait_for 30 crictl info || { tail -n 20 "$T/containerd.log"; return 1; }
 	wait_for 20 contains busybox crictl images
 }
 
