@@ -7,6 +7,9 @@
 source "$T/engines/rows/cri/setup.bash"
 export KUBECONFIG=$T/kube/config
 kube=$T/kube
+# What was started, and what a kubelet sets on its machine.
+services=()
+kernel_settings=()
 # The node's address: one that is not of loopback's range, on loopback's interface.
 node_address=192.0.2.1
 
@@ -21,7 +24,7 @@ engine_missing() {
 
 write_kube_files() {
 	mkdir -p "$kube"
-	openssl genrsa -out "$kube/account.key" 2048
+	openssl genrsa -out "$kube/account.key" 2048 || return
 	echo "rows-token,admin,admin,system:masters" >"$kube/tokens.csv"
 	: >"$kube/resolv.conf"
 	jq -n '{apiVersion: "v1", kind: "Config", "current-context": "rows",
@@ -46,13 +49,13 @@ add_classes() {
 begin_api() {
 	etcd --data-dir "$kube/etcd" --listen-client-urls http://127.0.0.1:2379 --advertise-client-urls http://127.0.0.1:2379 \
 		--listen-peer-urls http://127.0.0.1:2380 >"$kube/etcd.log" 2>&1 &
-	etcd=$!
+	services+=($!)
 	kube-apiserver --etcd-servers=http://127.0.0.1:2379 --service-cluster-ip-range=203.0.113.0/24 --bind-address=127.0.0.1 \
 		--advertise-address=$node_address --cert-dir="$kube/api" --token-auth-file="$kube/tokens.csv" --authorization-mode=AlwaysAllow \
 		--service-account-issuer=https://rows --service-account-key-file="$kube/account.key" \
 		--service-account-signing-key-file="$kube/account.key" --disable-admission-plugins=ServiceAccount --allow-privileged \
 		--kubelet-preferred-address-types=InternalIP >"$kube/api.log" 2>&1 &
-	api=$!
+	services+=($!)
 	wait_for 60 kubectl get --raw /readyz || { tail -n 20 "$kube/api.log"; return 1; }
 	add_classes
 }
@@ -60,12 +63,15 @@ begin_api() {
 node_ready() { [[ $(kubectl get node node -o json | jq -r '.status.conditions[] | select(.type == "Ready").status') == True ]]; }
 
 begin_kubelet() {
-	local options=()
+	local options=() name
+	for name in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops kernel/keys/root_maxkeys kernel/keys/root_maxbytes; do
+		kernel_settings+=("$name=$(<"/proc/sys/$name")")
+	done
 	# Up to 1.26 there was another kind.
 	[[ $(kubelet --help) != *"--container-runtime string"* ]] || options+=(--container-runtime=remote)
 	kubelet --kubeconfig="$KUBECONFIG" --config="$kube/kubelet.json" --hostname-override=node --node-ip=$node_address \
 		--container-runtime-endpoint="unix://$T/cri.sock" "${options[@]}" >"$kube/kubelet.log" 2>&1 &
-	kubelet=$!
+	services+=($!)
 	wait_for 60 node_ready || { tail -n 40 "$kube/kubelet.log"; return 1; }
 	wait_for 20 kubectl get namespace default
 }
@@ -74,10 +80,7 @@ engine_begin() {
 	local folder
 	for folder in /var/lib/kubelet /var/log/pods /var/log/containers /usr/libexec/kubernetes; do private_folder $folder; done
 	ip address add $node_address/32 dev lo
-	begin_containerd
-	write_kube_files
-	begin_api
-	begin_kubelet
+	{ begin_containerd && write_kube_files && begin_api && begin_kubelet; } || { engine_end; return 1; }
 }
 
 no_pods() { [[ -z $(kubectl get pods -o name) ]]; }
@@ -87,9 +90,16 @@ engine_reset() {
 	wait_for 60 no_pods
 }
 
+# Also when not all of it has begun.
 engine_end() {
-	kill "$kubelet" "$api" "$etcd" "$containerd"
-	wait "$kubelet" "$api" "$etcd" "$containerd"
+	local setting
+	[[ -z ${containerd-} ]] || services+=("$containerd")
+	kill "${services[@]}"
+	wait "${services[@]}"
+	services=() containerd=
+	for setting in "${kernel_settings[@]}"; do echo "${setting#*=}" >"/proc/sys/${setting%%=*}"; done
+	systemctl stop kubepods.slice
+	find "$(cgroup_mount)/kubepods" -depth -type d -exec rmdir {} ";"
 	ip address del $node_address/32 dev lo
 	umount -l /run/containerd
 }
